@@ -1,0 +1,114 @@
+// How a replica serves onward what it follows: the part of LocalReplica that feeds a Publication.
+#include <algorithm>
+#include <mutex>
+#include <shared_mutex>
+
+#include "engine/local_replica.h"
+#include "engine/onward_source.h"
+
+namespace walferry::engine {
+
+namespace {
+
+constexpr std::uint32_t kPagesBetweenChecks = 256;
+
+}  // namespace
+
+Status LocalReplica::serve_onward(std::shared_ptr<Publication> publication, const StopCheck& stop) {
+  publication_ = std::move(publication);
+  const wal::ReplicaPoint& point = record_->points.front();
+  wal::PublishedLog& log = publication_->log();
+  bool same = log.has_log() && log.tail().position == point.position && log.drop_unfinished().has_value();
+  if (same) {
+    const std::shared_lock lock(publication_->hashes_mutex());
+    same = publication_->hashes().root() == point.root;
+  }
+  if (!same) {
+    if (Status hashed = hash_into_publication(stop); !hashed) return hashed;
+    wal::GenerationStart start;
+    start.log = point.position.log;
+    start.generation = point.position.generation;
+    start.frame = point.position.frame;
+    start.checksum = point.position.checksum;
+    start.root = point.root;
+    start.page_size = injector_->page_size();
+    start.page_count = point.page_count;
+    if (Status begun = log.begin_log(start); !begun) return begun;
+  }
+  onward_source_ = std::make_shared<OnwardSource>(injector_.get());
+  onward_source_->set_base(point.position);
+  publication_->set_source(onward_source_);
+  publication_->wake_all();
+  return {};
+}
+
+Status LocalReplica::hash_into_publication(const StopCheck& stop) {
+  const std::unique_lock lock(publication_->hashes_mutex());
+  wal::PageHashes& hashes = publication_->hashes();
+  const std::uint32_t count = injector_->page_count();
+  const std::uint32_t lock_page = wal::lock_byte_page(injector_->page_size());
+  if (Status sized = hashes.resize(count); !sized) return sized;
+  std::vector<std::byte> bytes(injector_->page_size());
+  for (std::uint32_t page = 1; page <= count; ++page) {
+    if (page % kPagesBetweenChecks == 0) {
+      if (Status go_on = stop(); !go_on) return go_on;
+    }
+    if (Status read = injector_->read_page(page, bytes); !read) return read;
+    hashes.set(page, page == lock_page ? wal::Hash128{} : wal::hash_page(page, bytes, injector_->disguise()));
+  }
+  return {};
+}
+
+/// After a commit: what it was made of goes to the publication, in the order it was received.
+Status LocalReplica::publish_onward() {
+  wal::PublishedLog& log = publication_->log();
+  if (onward_start_) {
+    const CommittedState& state = *onward_start_;
+    wal::PageSet changed;
+    {
+      const std::unique_lock lock(publication_->hashes_mutex());
+      wal::PageHashes& hashes = publication_->hashes();
+      if (Status sized = hashes.resize(std::max(hashes.page_count(), state.page_count)); !sized) return sized;
+      for (const auto& [page, hash] : onward_pages_) {
+        changed.add(page);
+        if (page <= state.page_count) hashes.set(page, hash);
+      }
+      if (Status sized = hashes.resize(state.page_count); !sized) return sized;
+    }
+    wal::GenerationStart start;
+    start.log = state.position.log;
+    start.generation = state.position.generation;
+    start.frame = state.position.frame;
+    start.checksum = state.position.checksum;
+    start.root = state.root;
+    start.page_size = injector_->page_size();
+    start.page_count = state.page_count;
+
+    const bool follows = log.has_log() && log.start().log == start.log && log.start().generation + 1 == start.generation;
+    Status begun = follows ? log.begin_generation(start, changed) : log.begin_log(start);
+    if (!begun) return begun;
+  }
+  for (QueuedBatch& batch : onward_queue_) {
+    const wal::LogTail tail = log.tail();
+    if (batch.header.generation != tail.position.generation) {
+      wal::GenerationStart start;
+      start.log = tail.position.log;
+      start.generation = batch.header.generation;
+      start.checksum = batch.header.checksum_before;
+      start.root = tail.root;
+      start.page_size = tail.page_size;
+      start.page_count = tail.page_count;
+      if (Status begun = log.begin_generation(start, {}); !begun) return begun;
+    }
+    auto message = std::make_shared<const wal::Bytes>(
+        wal::encode_message(wal::MessageType::kBatch, batch.payload, wal::Compression::kWhenItPays));
+    if (Status published = publication_->publish_encoded(std::move(message), batch.header, batch.payload); !published) return published;
+  }
+  onward_start_.reset();
+  onward_pages_.clear();
+  onward_queue_.clear();
+  onward_queued_bytes_ = 0;
+  return {};
+}
+
+}  // namespace walferry::engine

@@ -1,0 +1,23 @@
+/// Reads pages from a source and packs them into messages of about a mebibyte.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "walferry/error.hpp"
+#include "engine/publication.h"
+#include "wal/message_codec.h"
+
+namespace walferry::engine {
+
+/// How many pages fit into one message.
+constexpr std::uint32_t pages_per_message(std::uint32_t page_size) noexcept {
+  return static_cast<std::uint32_t>(wal::kTargetPayload / page_size);
+}
+
+/// One kPages message with the given pages (ascending, at most pages_per_message()).
+Result<wal::Bytes> encode_pages(PageSource& source, std::uint32_t page_size,
+                                const std::vector<std::uint32_t>& numbers, wal::Compression compression);
+
+}  // namespace walferry::engine

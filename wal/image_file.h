@@ -1,0 +1,56 @@
+/// The image of a database that is being fetched for the first time: a file of ours beside the
+/// place where the database will appear, filled page by page, proven, and then renamed.
+///
+/// Memory: a page at a time. Not thread safe.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <vector>
+
+#include "walferry/error.hpp"
+#include "wal/own_file.h"
+#include "wal/page_hash.h"
+#include "wal/page_set.h"
+#include "wal/wal_format.h"
+
+namespace walferry::wal {
+
+class ImageFile {
+ public:
+  /// Opens the image, empty when `pages_done` is 0. `sum` is that of pages 1..pages_done.
+  static Result<ImageFile> open(const std::filesystem::path& path, std::uint32_t page_size,
+                                std::uint32_t pages_done, const Hash128& sum);
+
+  OwnFile& file() noexcept { return file_; }
+  [[nodiscard]] std::uint32_t pages_done() const noexcept { return pages_done_; }
+  [[nodiscard]] const Hash128& sum() const noexcept { return sum_; }
+  [[nodiscard]] FileIdentity identity() const noexcept { return identify(file_.path()); }
+
+  /// The next pages in order: they are hashed on the way.
+  Status append(std::uint32_t first, std::span<const std::byte> pages);
+  /// The snapshot ended at `page`; what it left out (the lock-byte page) is skipped.
+  void skip_to(std::uint32_t page) noexcept { pages_done_ = page; }
+  /// A page that replaces what there is.
+  Status put(std::uint32_t page, std::span<const std::byte> bytes);
+  /// The sum no longer holds (frames were applied before a restart of ours): recompute it at the end.
+  void forget_sum() noexcept { sum_known_ = false; }
+
+  /// Cuts the image to `page_count` pages and returns its root.
+  Result<Hash128> finish(std::uint32_t page_count);
+  /// Puts the guard into page 1 and makes the image durable.
+  Status seal();
+
+ private:
+  Result<Hash128> hash_of(std::uint32_t page);
+
+  OwnFile file_;
+  std::uint32_t page_size_ = 0;
+  std::uint32_t pages_done_ = 0;
+  Hash128 sum_;
+  bool sum_known_ = true;
+  PageSet put_beyond_;  ///< pages put beyond pages_done_
+};
+
+}  // namespace walferry::wal

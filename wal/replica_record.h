@@ -1,0 +1,68 @@
+/// What a replica remembers of itself in its side file (FILE-walferry), so that it can prove its
+/// position after anything. The record is written to a SlotFile before each step that it must
+/// describe; behind the slots lies a status text that others may read (see kStatusOffset).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "walferry/position.hpp"
+#include "wal/message_codec.h"
+#include "wal/own_file.h"
+#include "wal/page_hash.h"
+#include "wal/slot_file.h"
+#include "wal/wal_format.h"
+
+namespace walferry::wal {
+
+inline constexpr std::uint64_t kReplicaMagic = 0x316c706572464657;  // "WFFrepl1" as it lies in memory
+inline constexpr std::uint64_t kStatusOffset = SlotFile::kEndOfSlots;
+inline constexpr std::size_t kStatusSize = 4096;
+
+/// The end of a local WAL.
+struct WalPoint {
+  Salts salts{};
+  std::uint32_t max_frame = 0;
+  Checksum chain;
+  friend bool operator==(const WalPoint&, const WalPoint&) = default;
+};
+
+/// A state the replica has shown, or was about to show.
+struct ReplicaPoint {
+  Position position;
+  Hash128 root;
+  std::uint32_t page_count = 0;
+  PageOneDisguise disguise;
+  WalPoint wal;
+  bool settled = false;  ///< the database file alone holds this state
+};
+
+struct BootstrapProgress {
+  Position from;                   ///< the start of the generation in which the first range was read
+  std::uint32_t snapshot_pages = 0;
+  std::uint32_t pages_done = 0;    ///< pages 1..pages_done are in the image
+  Hash128 sum;                     ///< of their hashes
+  bool frames_begun = false;       ///< pages were overwritten since: the sum does not hold any more
+  std::uint64_t inode = 0;         ///< of the image file
+};
+
+struct ReplicaRecord {
+  enum class Kind : std::uint32_t { kBootstrapping = 1, kReplica = 2 };
+
+  Kind kind = Kind::kReplica;
+  std::uint32_t page_size = 0;
+  BootstrapProgress bootstrap;       ///< kBootstrapping
+  FileIdentity file;                 ///< the database file after our last write to it
+  bool backfilling = false;          ///< we were writing to it when this was recorded
+  /// Newest first: [0] may not have been published yet, [1] was before it. The older ones are
+  /// where a power cut may legally have left the WAL.
+  std::vector<ReplicaPoint> points;
+
+  static constexpr std::size_t kMaxPoints = 10;
+  [[nodiscard]] Bytes encode() const;
+  static std::optional<ReplicaRecord> decode(std::span<const std::byte> bytes);
+};
+
+}  // namespace walferry::wal
