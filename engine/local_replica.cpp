@@ -92,16 +92,17 @@ Result<const ReplicaPoint*> LocalReplica::prove(ReplicaRecord& record, const Sto
   }
   // The file was written to since (a foreign checkpoint, a copy put in its place, a kill during
   // our own backfill) or the log is gone: the hashes of all pages decide. No network is needed.
-  auto root = injector_->hash_all(record.points.front().disguise, nullptr, [&](std::uint32_t) { return stop(); });
+  const std::uint32_t page_count = now.max_frame > 0 ? injector_->page_count() : record.points.front().page_count;
+  auto root = injector_->hash_all(record.points.front().disguise, page_count, nullptr, [&](std::uint32_t) { return stop(); });
   if (!root) return fail(root.error());
   for (const ReplicaPoint& point : record.points) {
-    if (point.root == *root && point.page_count == injector_->page_count()) return &point;
+    if (point.root == *root && point.page_count == page_count) return &point;
   }
   return nullptr;
 }
 
 Status LocalReplica::adopt_point(const ReplicaPoint& proven) {
-  injector_->set_state(proven.root, proven.disguise);
+  injector_->set_state(proven.root, proven.disguise, proven.page_count);
   ReplicaRecord record;
   record.page_size = injector_->page_size();
   record.file = files_.database;

@@ -23,6 +23,7 @@ namespace {
 constexpr auto kAttachPatience = 5s;        // for the checkpoint lock
 constexpr auto kWriterPatience = 20ms;      // for the write lock, when a generation ends
 constexpr auto kWriterRetry = 50us;
+constexpr auto kRestartPatience = 2ms;       // for readers of the old log, with the write lock held
 constexpr auto kTornHeaderAge = 1ms;        // a living writer is between the copies for nanoseconds
 constexpr auto kImminentFirstWait = 50us;
 constexpr auto kImminentLastWait = 1ms;
@@ -34,8 +35,8 @@ constexpr auto kFileCheck = 1s;
 constexpr auto kReattachPause = 250ms;
 constexpr auto kReaderWarning = 10s;
 constexpr auto kReaderWarningAgain = 60s;
-constexpr std::uint32_t kTailFrames = 64;   // what slices may leave for the tail
-constexpr std::uint32_t kSliceFrames = 2048;
+constexpr std::uint32_t kTailFrames = 64;   // what slices aim to leave for the tail
+constexpr int kMostSlices = 4;              // writers that are faster than that are held for the rest
 constexpr std::uint32_t kScanPages = 64;
 
 std::uint64_t now_us() {
@@ -552,9 +553,10 @@ void Primary::note_reader_in_the_way(Clock::time_point now) {
   metrics_.oldest_reader_seconds = age;
 }
 
-/// Backfills without the write lock, capturing in between, until little is left for the tail.
+/// Backfills without the write lock, capturing in between, until little is left for the tail. False
+/// when a reader is in the way.
 Result<bool> Primary::backfill_slices() {
-  for (;;) {
+  for (int i = 0; i < kMostSlices; ++i) {
     const auto header = handle_->index().read_header();
     if (!header || header->salts != capture_->cursor().salts) return false;
     const std::uint32_t captured = capture_->cursor().frame;
@@ -562,7 +564,7 @@ Result<bool> Primary::backfill_slices() {
     if (captured <= done + kTailFrames) return true;
     if (Status noted = remember_database_file(false); !noted) return fail(noted.error());
     // Not all of it: where a slice reaches the last frame, a writer may restart the log at once.
-    auto result = wal::backfill(*handle_, *header, std::min(captured - kTailFrames / 2, done + kSliceFrames), BackfillScope::kUpToReaders);
+    auto result = wal::backfill(*handle_, *header, captured - kTailFrames / 2, BackfillScope::kUpToReaders);
     if (!result) return fail(result.error());
     if (Status noted = remember_database_file(false); !noted) return fail(noted.error());
     if (result->backfilled == done) return false;
@@ -570,6 +572,7 @@ Result<bool> Primary::backfill_slices() {
     if (!outcome) return fail(outcome.error());
     if (*outcome != DrainOutcome::kCaughtUp) return false;
   }
+  return true;
 }
 
 /// The rest, with the write lock held: afterwards the generation has ended.
@@ -588,21 +591,11 @@ Result<bool> Primary::backfill_tail(Clock::time_point) {
       header->salts != capture_->cursor().salts) {
     return false;
   }
-  if (header->max_frame > handle_->index().backfill() + 4 * kTailFrames) return false;  // a burst: slices first
   auto result = wal::backfill(*handle_, *header, header->max_frame, BackfillScope::kWhole);
   if (!result) return fail(result.error());
   const bool whole = result->backfilled == header->max_frame;
   if (whole) {
-    // A log that one huge transaction stretched is given back to the file system here; SQLite's
-    // writers never do that.
-    auto size = handle_->wal_size();
-    if (size && *size > 2 * options_.wal_limit_bytes) {
-      auto restarted = wal::restart_log(*handle_, *header);
-      if (!restarted) return fail(restarted.error());
-      if (*restarted) {
-        if (Status cut = handle_->truncate_wal(0); !cut) return fail(cut.error());
-      }
-    }
+    if (Status renewed = renew_log(*header); !renewed) return fail(renewed.error());
   }
   writer.reset();
   const auto held = static_cast<std::uint64_t>(
@@ -616,6 +609,26 @@ Result<bool> Primary::backfill_tail(Clock::time_point) {
   if (!whole) return false;
   if (Status begun = begin_next_generation(); !begun) return fail(begun.error());
   return true;
+}
+
+/// All frames are in the file and the write lock is ours: begins the log anew. SQLite's next writer
+/// would try as well, but only once, and not while another process is at that moment between the
+/// begin and the end of a read; among busy writers that fails more often than not. Where a reader
+/// stays, the log goes on; the generation has ended all the same.
+Status Primary::renew_log(IndexHeader& header) {
+  const auto deadline = Clock::now() + kRestartPatience;
+  for (;;) {
+    auto restarted = wal::restart_log(*handle_, header);
+    if (!restarted) return fail(restarted.error());
+    if (*restarted) break;
+    if (Clock::now() >= deadline) return {};
+    std::this_thread::sleep_for(kWriterRetry);
+  }
+  // What one huge transaction stretched is given back to the file system: SQLite's writers never
+  // do that.
+  auto size = handle_->wal_size();
+  if (!size) return fail(size.error());
+  return *size > 2 * options_.wal_limit_bytes ? handle_->truncate_wal(0) : Status{};
 }
 
 Status Primary::begin_next_generation() {

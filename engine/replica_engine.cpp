@@ -340,9 +340,9 @@ Result<Position> ReplicaEngine::reconcile() {
   const auto& record = local_->record();
   const wal::PageOneDisguise disguise = record && !record->points.empty() ? record->points.front().disguise : wal::PageOneDisguise{};
   std::vector<wal::Hash128> sums;
-  auto root = injector.hash_all(disguise, &sums, [this](std::uint32_t) { return check_stop(); });
+  auto root = injector.hash_all(disguise, injector.page_count(), &sums, [this](std::uint32_t) { return check_stop(); });
   if (!root) return fail(root.error());
-  injector.set_state(*root, disguise);
+  injector.set_state(*root, disguise, injector.page_count());
   std::vector<std::byte> page(injector.page_size());
   const LocalTree tree(std::move(sums), injector.page_count(), [&](std::uint32_t number) -> Result<wal::Hash128> {
     if (number == wal::lock_byte_page(injector.page_size())) return wal::Hash128{};
@@ -361,6 +361,7 @@ Result<Position> ReplicaEngine::reconcile() {
 Status ReplicaEngine::stream(const Position& from, bool image, bool until_caught_up) {
   if (!image) set_state(ReplicaState::kCatchingUp);
   StreamFollower follower(*local_, from, image, image);
+  counted_commits_ = counted_pages_ = 0;
   Status streamed = client_->stream(
       from, image, [&](wal::MessageType type, std::span<const std::byte> payload) { return follower.take(type, payload); },
       [&] { return after_messages(follower, until_caught_up); }, [&] { return tick(follower); });
@@ -394,6 +395,10 @@ Status ReplicaEngine::after_messages(StreamFollower& follower, bool until_caught
     status_.position = position_;
     status_.lag_frames = follower.lag_frames();
     status_.bytes_received = client_->bytes_received();
+    status_.batches_applied += follower.commits() - counted_commits_;
+    status_.pages_applied += follower.pages() - counted_pages_;
+    counted_commits_ = follower.commits();
+    counted_pages_ = follower.pages();
     if (follower.last_captured_us() != 0) {
       status_.apply_lag_seconds = std::max(0.0, unix_now() - static_cast<double>(follower.last_captured_us()) / 1e6);
     }
@@ -439,8 +444,6 @@ Result<std::chrono::milliseconds> ReplicaEngine::tick(StreamFollower& follower) 
   {
     const std::lock_guard lock(mutex_);
     status_.lag_frames = follower.lag_frames();
-    status_.batches_applied = std::max(status_.batches_applied, follower.commits());
-    status_.pages_applied = std::max(status_.pages_applied, follower.pages());
     status_.wal_bytes = local_->injector().wal_bytes();
     status_.oldest_reader_seconds = reader_since_ == Clock::time_point{} ? 0 : std::chrono::duration<double>(now - reader_since_).count();
   }

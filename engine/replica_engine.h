@@ -67,6 +67,8 @@ class ReplicaEngine : public Replica {
   std::unique_ptr<LocalReplica> local_;
   std::optional<Position> position_;  ///< proven
   bool surely_ours_ = false;          ///< the local file needs no look before it is adopted
+  std::uint64_t counted_commits_ = 0;  ///< of the running stream, that the status has already
+  std::uint64_t counted_pages_ = 0;
   ProgressMeter progress_;
   RetrySchedule retries_;
   Clock::time_point next_maintenance_{};

@@ -16,7 +16,8 @@ namespace walferry::wal {
 
 namespace {
 
-constexpr std::size_t kMaxTransfer = 64 * 1024;  // xRead takes at most 131,071 bytes
+// xRead and xWrite take at most 131,071 bytes: of more they look at the lowest 17 bits of the size.
+constexpr std::size_t kMaxTransfer = 64 * 1024;
 
 ErrorCode code_of(int rc) {
   switch (rc & 0xff) {
@@ -75,6 +76,17 @@ Status read_file(sqlite3_file* file, std::span<std::byte> bytes, std::uint64_t o
     const std::size_t n = std::min(bytes.size(), kMaxTransfer);
     const int rc = file->pMethods->xRead(file, bytes.data(), static_cast<int>(n), static_cast<sqlite3_int64>(offset));
     if (rc != SQLITE_OK && rc != SQLITE_IOERR_SHORT_READ) return fail(file_error(rc, "reading " + name));
+    bytes = bytes.subspan(n);
+    offset += n;
+  }
+  return {};
+}
+
+Status write_file(sqlite3_file* file, std::span<const std::byte> bytes, std::uint64_t offset, const std::string& name) {
+  while (!bytes.empty()) {
+    const std::size_t n = std::min(bytes.size(), kMaxTransfer);
+    const int rc = file->pMethods->xWrite(file, bytes.data(), static_cast<int>(n), static_cast<sqlite3_int64>(offset));
+    if (rc != SQLITE_OK) return fail(file_error(rc, "writing " + name));
     bytes = bytes.subspan(n);
     offset += n;
   }
@@ -314,17 +326,11 @@ Status DatabaseHandle::read_wal(std::span<std::byte> bytes, std::uint64_t offset
 }
 
 Status DatabaseHandle::write_database(std::span<const std::byte> bytes, std::uint64_t offset) {
-  const int rc = database_->pMethods->xWrite(database_, bytes.data(), static_cast<int>(bytes.size()),
-                                             static_cast<sqlite3_int64>(offset));
-  if (rc != SQLITE_OK) return fail(file_error(rc, "writing " + path_.string()));
-  return {};
+  return write_file(database_, bytes, offset, path_.string());
 }
 
 Status DatabaseHandle::write_wal(std::span<const std::byte> bytes, std::uint64_t offset) {
-  const int rc = wal_->pMethods->xWrite(wal_, bytes.data(), static_cast<int>(bytes.size()),
-                                        static_cast<sqlite3_int64>(offset));
-  if (rc != SQLITE_OK) return fail(file_error(rc, "writing " + wal_path().string()));
-  return {};
+  return write_file(wal_, bytes, offset, wal_path().string());
 }
 
 Status DatabaseHandle::truncate_database(std::uint64_t size) {

@@ -113,7 +113,7 @@ Status Injector::read_page_for_others(std::uint32_t page, std::span<std::byte> b
   return read;
 }
 
-Result<Hash128> Injector::hash_all(const PageOneDisguise& disguise, std::vector<Hash128>* sums,
+Result<Hash128> Injector::hash_all(const PageOneDisguise& disguise, std::uint32_t page_count, std::vector<Hash128>* sums,
                                    const std::function<Status(std::uint32_t)>& progress) {
   PageSet in_wal;
   for (std::uint32_t frame = 1; frame <= header_.max_frame; ++frame) {
@@ -123,10 +123,10 @@ Result<Hash128> Injector::hash_all(const PageOneDisguise& disguise, std::vector<
   }
   const std::uint32_t lock_page = lock_byte_page(page_size());
   std::vector<std::byte> buffer(std::size_t{kHashPages} * page_size());
-  if (sums != nullptr) sums->assign((page_count_ + kSumPages - 1) / kSumPages, {});
+  if (sums != nullptr) sums->assign((page_count + kSumPages - 1) / kSumPages, {});
   Hash128 root;
-  for (std::uint32_t first = 1; first <= page_count_; first += kHashPages) {
-    const std::uint32_t n = std::min(kHashPages, page_count_ - first + 1);
+  for (std::uint32_t first = 1; first <= page_count; first += kHashPages) {
+    const std::uint32_t n = std::min(kHashPages, page_count - first + 1);
     const auto pages = std::span(buffer).first(std::size_t{n} * page_size());
     if (Status read = handle_->read_database(pages, std::uint64_t{first - 1} * page_size()); !read) return fail(read.error());
     for (std::uint32_t i = 0; i < n; ++i) {

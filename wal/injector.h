@@ -52,13 +52,15 @@ class Injector {
   [[nodiscard]] Hash128 root() const noexcept { return root_; }
   [[nodiscard]] const PageOneDisguise& disguise() const noexcept { return disguise_; }
   /// The root and disguise of the state that is in the file: proven, or computed by hash_all().
-  void set_state(const Hash128& root, const PageOneDisguise& disguise) noexcept {
+  /// `page_count` counts where the log is empty and the file's own header could be an older one.
+  void set_state(const Hash128& root, const PageOneDisguise& disguise, std::uint32_t page_count) noexcept {
     root_ = root;
     disguise_ = disguise;
+    page_count_ = page_count;
   }
 
-  /// Hashes every page of the current state; `sums`, if given, gets the sum of each 256 pages.
-  Result<Hash128> hash_all(const PageOneDisguise& disguise, std::vector<Hash128>* sums,
+  /// Hashes pages 1..`page_count` of the current state; `sums`, if given, gets the sum of each 256 pages.
+  Result<Hash128> hash_all(const PageOneDisguise& disguise, std::uint32_t page_count, std::vector<Hash128>* sums,
                            const std::function<Status(std::uint32_t pages_done)>& progress);
   /// The newest version of a page, the transaction under way included.
   Status read_page(std::uint32_t page, std::span<std::byte> bytes);
