@@ -83,7 +83,7 @@ wait_until_live() {
         fi
         sleep 0.1
     done
-    die "the replica is not live after $((tries / 10)) s: $(tail -n 5 "$scratch/replica.err")"
+    die "the replica is not live after $((tries / 10)) s: $(replica_status last_error)"
 }
 
 # ------------------------------------------------------------------------------------------- helpers

@@ -45,7 +45,9 @@ FollowerStream::~FollowerStream() {
   if (waker_ != 0) publication_->unsubscribe(waker_);
 }
 
-void FollowerStream::set_waker(std::function<void()> waker) { waker_ = publication_->subscribe(std::move(waker)); }
+void FollowerStream::set_waker(std::function<void()> waker) { 
+  waker_ = publication_->subscribe(std::move(waker), compression_ == wal::Compression::kWhenItPays);
+}
 
 PullState FollowerStream::deliver(BodyPiece& piece, wal::Bytes message) {
   auto owner = std::make_shared<const wal::Bytes>(std::move(message));

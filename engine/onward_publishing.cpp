@@ -100,9 +100,7 @@ Status LocalReplica::publish_onward() {
       start.page_count = tail.page_count;
       if (Status begun = log.begin_generation(start, {}); !begun) return begun;
     }
-    auto message = std::make_shared<const wal::Bytes>(
-        wal::encode_message(wal::MessageType::kBatch, batch.payload, wal::Compression::kWhenItPays));
-    if (Status published = publication_->publish_encoded(std::move(message), batch.header, batch.payload); !published) return published;
+    if (Status published = publication_->publish_received(batch.header, batch.payload); !published) return published;
   }
   onward_start_.reset();
   onward_pages_.clear();

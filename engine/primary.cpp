@@ -37,6 +37,8 @@ constexpr auto kReaderWarning = 10s;
 constexpr auto kReaderWarningAgain = 60s;
 constexpr std::uint32_t kTailFrames = 64;   // what slices aim to leave for the tail
 constexpr int kMostSlices = 4;              // writers that are faster than that are held for the rest
+constexpr int kMostSyncsAhead = 3;
+constexpr auto kShortSync = 2ms;
 constexpr std::uint32_t kScanPages = 64;
 
 std::uint64_t now_us() {
@@ -520,7 +522,7 @@ Clock::duration Primary::end_generation_if_due(Clock::time_point now) {
   if (drained_whole_ || log_bytes < options_.wal_limit_bytes || generation_bytes < options_.wal_limit_bytes / 8) return kQuietTick;
   if (now < next_backfill_) return next_backfill_ - now;
   auto ready = backfill_slices();
-  if (ready && *ready) ready = backfill_tail(now);
+  if (ready && *ready) ready = backfill_tail();
   if (!ready) {
     log(LogLevel::kError, "the WAL cannot be backfilled: " + ready.error().message);
     next_backfill_ = now + kReattachPause;
@@ -576,7 +578,15 @@ Result<bool> Primary::backfill_slices() {
 }
 
 /// The rest, with the write lock held: afterwards the generation has ended.
-Result<bool> Primary::backfill_tail(Clock::time_point) {
+Result<bool> Primary::backfill_tail() {
+  // What is synced now need not be synced while writers wait. Each sync leaves what was written
+  // during it, a fraction of what it wrote.
+  for (int i = 0; i < kMostSyncsAhead; ++i) {
+    const auto begun = Clock::now();
+    if (Status synced = handle_->sync_wal(); !synced) return fail(synced.error());
+    if (Clock::now() - begun < kShortSync) break;
+  }
+  if (auto outcome = drain(); !outcome || *outcome != DrainOutcome::kCaughtUp) return false;
   const auto deadline = Clock::now() + kWriterPatience;
   std::optional<SlotLock> writer;
   while (!(writer = SlotLock::try_take(handle_->index(), wal::Slot::kWrite))) {
@@ -628,7 +638,7 @@ Status Primary::renew_log(IndexHeader& header) {
   // do that.
   auto size = handle_->wal_size();
   if (!size) return fail(size.error());
-  return *size > 2 * options_.wal_limit_bytes ? handle_->truncate_wal(0) : Status{};
+  return *size > 2 * options_.wal_limit_bytes ? handle_->truncate_wal(options_.wal_limit_bytes) : Status{};
 }
 
 Status Primary::begin_next_generation() {
@@ -655,7 +665,7 @@ void Primary::settle() {
   if (!handle_) return;
   if (auto outcome = drain(); outcome && *outcome == DrainOutcome::kCaughtUp && !drained_whole_) {
     auto done = backfill_slices();
-    if (done && *done) done = backfill_tail(Clock::now());
+    if (done && *done) done = backfill_tail();
     if (!done) log(LogLevel::kWarning, "the WAL could not be backfilled at the end: " + done.error().message);
   }
   {

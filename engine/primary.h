@@ -85,7 +85,7 @@ class Primary {
 
   Clock::duration end_generation_if_due(Clock::time_point now);
   Result<bool> backfill_slices();
-  Result<bool> backfill_tail(Clock::time_point now);
+  Result<bool> backfill_tail();
   Status renew_log(wal::IndexHeader& header);
   Status begin_next_generation();
   void note_reader_in_the_way(Clock::time_point now);

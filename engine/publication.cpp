@@ -76,14 +76,16 @@ Status Publication::publish(BatchHeader& header, std::span<std::byte> payload) {
     header.root_high = root.high;
   }
   header.encode(payload.data());
-  auto message = std::make_shared<const wal::Bytes>(
-      wal::encode_message(wal::MessageType::kBatch, payload, wal::Compression::kWhenItPays));
-  return append(std::move(message), header, pages);
+  return append(std::make_shared<const wal::Bytes>(encode(payload)), header, pages);
 }
 
-Status Publication::publish_encoded(std::shared_ptr<const wal::Bytes> message, const BatchHeader& header,
-                                    std::span<const std::byte> payload) {
-  return append(std::move(message), header, note_pages(header, payload));
+Status Publication::publish_received(const BatchHeader& header, std::span<const std::byte> payload) {
+  return append(std::make_shared<const wal::Bytes>(encode(payload)), header, note_pages(header, payload));
+}
+
+wal::Bytes Publication::encode(std::span<const std::byte> payload) const {
+  return wal::encode_message(wal::MessageType::kBatch, payload,
+                             distant_ > 0 ? wal::Compression::kWhenItPays : wal::Compression::kNever);
 }
 
 Status Publication::abandon_transaction() {
@@ -91,25 +93,29 @@ Status Publication::abandon_transaction() {
   return log_->drop_unfinished();
 }
 
-Publication::WakerId Publication::subscribe(std::function<void()> waker) {
+Publication::WakerId Publication::subscribe(std::function<void()> waker, bool distant) {
   const std::lock_guard lock(mutex_);
-  wakers_.emplace(next_waker_, std::move(waker));
+  subscribers_.emplace(next_waker_, Subscriber{std::move(waker), distant});
+  if (distant) ++distant_;
   return next_waker_++;
 }
 
 void Publication::unsubscribe(WakerId id) {
   const std::lock_guard lock(mutex_);
-  wakers_.erase(id);
+  auto found = subscribers_.find(id);
+  if (found == subscribers_.end()) return;
+  if (found->second.distant) --distant_;
+  subscribers_.erase(found);
 }
 
 void Publication::wake_all() {
   const std::lock_guard lock(mutex_);
-  for (const auto& [id, waker] : wakers_) waker();
+  for (const auto& [id, subscriber] : subscribers_) subscriber.wake();
 }
 
 unsigned Publication::followers() const {
   const std::lock_guard lock(mutex_);
-  return static_cast<unsigned>(wakers_.size());
+  return static_cast<unsigned>(subscribers_.size());
 }
 
 }  // namespace walferry::engine

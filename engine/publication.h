@@ -6,6 +6,7 @@
 /// and the wakers are guarded here.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -54,19 +55,21 @@ class Publication {
   /// Applies the pages of a batch to the hashes, completes its header with the root, encodes and
   /// appends it, and wakes the followers. `payload` has room for the header in front.
   Status publish(wal::BatchHeader& header, std::span<std::byte> payload);
-  /// Appends a batch that is encoded already and whose root is known (serving onward).
-  Status publish_encoded(std::shared_ptr<const wal::Bytes> message, const wal::BatchHeader& header,
-                         std::span<const std::byte> payload);
+  /// Publishes a batch as it was received, root and all (serving onward).
+  Status publish_received(const wal::BatchHeader& header, std::span<const std::byte> payload);
   /// Undoes the pieces of a transaction that will never be completed.
   Status abandon_transaction();
 
   using WakerId = std::uint64_t;
-  WakerId subscribe(std::function<void()> waker);
+  /// `distant`: the follower is reached over a network, where compressing pays. Batches are encoded
+  /// once for all, so they are compressed while there is one such follower.
+  WakerId subscribe(std::function<void()> waker, bool distant);
   void unsubscribe(WakerId id);
   void wake_all();
   [[nodiscard]] unsigned followers() const;
 
  private:
+  [[nodiscard]] wal::Bytes encode(std::span<const std::byte> payload) const;
   std::vector<std::uint32_t> note_pages(const wal::BatchHeader& header, std::span<const std::byte> payload);
   wal::Hash128 root_after(std::uint32_t page_count);
   Status append(std::shared_ptr<const wal::Bytes> message, const wal::BatchHeader& header,
@@ -82,7 +85,12 @@ class Publication {
 
   mutable std::mutex mutex_;
   std::shared_ptr<PageSource> source_;
-  std::unordered_map<WakerId, std::function<void()>> wakers_;
+  struct Subscriber {
+    std::function<void()> wake;
+    bool distant;
+  };
+  std::unordered_map<WakerId, Subscriber> subscribers_;
+  std::atomic<unsigned> distant_{0};
   WakerId next_waker_ = 1;
 };
 

@@ -379,15 +379,16 @@ Status ReplicaEngine::stream(const Position& from, bool image, bool until_caught
 
 Status ReplicaEngine::after_messages(StreamFollower& follower, bool until_caught_up) {
   if (Status flushed = follower.flush(); !flushed) return flushed;
-  if (position_ != follower.committed() && follower.commits() > 0) {
+  if (position_ != follower.committed() && (position_ || follower.commits() > 0)) {
     const bool first = !position_;
     position_ = follower.committed();
+    // The start of a generation is reached without a commit, which would have recorded it.
+    if (local_->record()->points.front().position != *position_) {
+      if (Status moved = local_->move_to(*position_); !moved) return moved;
+    }
     if (first) {
       if (Status serving = begin_serving_onward(); !serving) return serving;
     }
-  } else if (position_ && *position_ != follower.committed()) {
-    position_ = follower.committed();
-    if (Status moved = local_->move_to(*position_); !moved) return moved;
   }
   const bool caught_up = follower.caught_up();
   {

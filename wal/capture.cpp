@@ -105,8 +105,9 @@ Result<DrainOutcome> Capture::read_frames(const IndexHeader& header, bool restar
       std::max<std::size_t>(1, (kTargetPayload - BatchHeader::kSize) / size));
   while (cursor_.frame < header.max_frame) {
     const std::uint32_t count = std::min(at_once, header.max_frame - cursor_.frame);
-    buffer_.resize(BatchHeader::kSize + count * size);
-    const std::span<std::byte> frames = std::span(buffer_).subspan(BatchHeader::kSize);
+    // The buffer only grows: clearing a mebibyte for each small commit would cost more than reading it.
+    if (buffer_.size() < BatchHeader::kSize + count * size) buffer_.resize(BatchHeader::kSize + count * size);
+    const std::span<std::byte> frames = std::span(buffer_).subspan(BatchHeader::kSize, count * size);
     if (Status read = handle_.read_wal(frames, frame_offset(cursor_.frame + 1, page_size)); !read) {
       return fail(read.error());
     }
@@ -152,7 +153,7 @@ Result<bool> Capture::commit_is_imminent(bool restartable) {
   }
   if (scan_found_) return true;
   const std::size_t size = frame_size(page_size);
-  buffer_.resize(BatchHeader::kSize + size);
+  if (buffer_.size() < BatchHeader::kSize + size) buffer_.resize(BatchHeader::kSize + size);
   for (;;) {
     const std::span<std::byte> frame = std::span(buffer_).subspan(BatchHeader::kSize, size);
     if (Status read = handle_.read_wal(frame, frame_offset(scan_.frame + 1, page_size)); !read) {

@@ -73,13 +73,18 @@ wal::Injector::Maintenance forced_maintenance() {
   return maintenance;
 }
 
+void adopt(wal::Injector& injector, const Image& state) {
+  injector.set_state(root_of(state, injector.page_size()), {},
+                     static_cast<std::uint32_t>(state.size() / injector.page_size()));
+}
+
 std::unique_ptr<wal::Injector> attach_injector(const std::filesystem::path& path,
                                                const Image& state,
                                                const wal::InjectorOptions& options) {
   auto injector = wal::Injector::attach(path, options);
   EXPECT_TRUE(injector) << injector.error().message;
   if (!injector) return nullptr;
-  (*injector)->set_state(root_of(state, (*injector)->page_size()), {});
+  adopt(**injector, state);
   return std::move(*injector);
 }
 

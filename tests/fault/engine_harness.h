@@ -17,7 +17,7 @@
 #include "engine/primary.h"
 #include "engine/replica_target.h"
 #include "engine/stream_follower.h"
-#include "tests/fault/stock_database.h"
+#include "tests/fault/stock_access.h"
 #include "wal/injector.h"
 
 namespace walferry::test {
@@ -36,6 +36,8 @@ Status add_difference(wal::Injector& injector, const Image& before, const Image&
 Status inject(wal::Injector& injector, const Image& before, const Image& after,
               bool other_history = false);
 wal::Injector::Maintenance forced_maintenance();
+/// Tells an injector what it has attached to.
+void adopt(wal::Injector& injector, const Image& state);
 std::unique_ptr<wal::Injector> attach_injector(const std::filesystem::path& path,
                                                const Image& state,
                                                const wal::InjectorOptions& options = {});

@@ -36,6 +36,12 @@ std::vector<std::string> joined(std::vector<std::string> begin,
   return begin;
 }
 
+// The start of a generation is the state in which the one before ended, and has its checksum.
+bool same_state(const std::string& a, const std::string& b) {
+  return a.size() > 33 && b.size() > 33 && a.substr(0, 32) == b.substr(0, 32) &&
+         a.substr(a.rfind('.')) == b.substr(b.rfind('.'));
+}
+
 }  // namespace
 
 std::uint16_t free_port() {
@@ -145,7 +151,8 @@ bool wait_until_equal(const PrimaryDaemon& primary, const ReplicaDaemon& replica
         before = there;
         if (there.empty() || !still) return false;
         const std::string here = replica.status();
-        return json_field(here, "position") == there && json_field(here, "state") == "live";
+        return same_state(json_field(here, "position"), there) &&
+               json_field(here, "state") == "live";
       },
       patience, std::chrono::milliseconds(50));
 }

@@ -1,4 +1,4 @@
-#include "tests/fault/stock_database.h"
+#include "tests/fault/stock_access.h"
 
 #include <signal.h>
 #include <sys/wait.h>

@@ -1,0 +1,798 @@
+// The dangers of a replica's file (docs: "Inject"), each driven through the real engine against
+// stock SQLite. The numbers are those of the list of dangers in the design.
+#include <gtest/gtest.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstring>
+#include <fstream>
+#include <iostream>
+#include <random>
+#include <sched.h>
+#include <thread>
+
+#include "engine/local_replica.h"
+#include "tests/fault/engine_harness.h"
+#include "tests/fault/fault_vfs.h"
+#include "tests/fault/store_trap.h"
+
+namespace walferry::test {
+namespace {
+
+using namespace std::chrono_literals;
+
+// ---- 1: a foreign checkpoint paused between reading the header and its test ----
+
+/// A foreign connection whose PASSIVE checkpoint stops where SQLite calls xUnfetch: after it has
+/// read the header, before it compares nBackfill with it.
+class PausedCheckpoint {
+ public:
+  explicit PausedCheckpoint(const std::filesystem::path& path) : database_(path) {
+    database_.query("SELECT count(*) FROM t");
+    sqlite3_file* file = database_.file();
+    real_ = file->pMethods;
+    methods_ = *real_;
+    methods_.xUnfetch = [](sqlite3_file* at, sqlite3_int64 offset, void* page) {
+      if (page == nullptr && offset == 0 && armed_.exchange(false)) {
+        paused_ = true;
+        while (!released_) std::this_thread::sleep_for(1ms);
+      }
+      return real_->xUnfetch(at, offset, page);
+    };
+    file->pMethods = &methods_;
+    armed_ = true;
+    paused_ = released_ = false;
+    thread_ = std::thread([this] {
+      result_ = sqlite3_wal_checkpoint_v2(database_.raw(), "main", SQLITE_CHECKPOINT_PASSIVE,
+                                          nullptr, nullptr);
+    });
+    while (!paused_) std::this_thread::sleep_for(1ms);
+  }
+  ~PausedCheckpoint() { release(); }
+  int release() {
+    released_ = true;
+    if (thread_.joinable()) thread_.join();
+    database_.file()->pMethods = real_;
+    return result_;
+  }
+
+ private:
+  StockDatabase database_;
+  sqlite3_io_methods methods_{};
+  std::thread thread_;
+  int result_ = SQLITE_OK;
+  static inline const sqlite3_io_methods* real_ = nullptr;
+  static inline std::atomic<bool> armed_{false};
+  static inline std::atomic<bool> paused_{false};
+  static inline std::atomic<bool> released_{false};
+};
+
+TEST(Danger01_WalResetBug, EngineWaitsForAPausedForeignCheckpointAndNoRowIsInvisible) {
+  const TempDirectory directory;
+  const auto path = directory / "replica.db";
+  VersionedSource source(400);
+  create_replica(path, source.image());
+  const StockDatabase pin(path);
+  {
+    auto injector = attach_injector(path, source.image());
+    for (int i = 0; i < 3; ++i) {
+      const Image before = source.image();
+      ASSERT_TRUE(inject(*injector, before, source.advance()));
+    }
+  }
+  // Everything is backfilled, nothing restarted: the state in which the next engine restarts.
+  ASSERT_EQ(ask(path, "PRAGMA wal_checkpoint(PASSIVE)").substr(0, 2), "0|");
+  PausedCheckpoint foreign(path);
+
+  auto early = wal::Injector::attach(path, {});
+  if (early) {  // what must not happen; go on to see what it costs
+    adopt(**early, source.image());
+    const Image before = source.image();
+    source.database().run("UPDATE t SET b = 'few' WHERE a < 5");
+    source.refresh();
+    ASSERT_TRUE((*early)->maintain(forced_maintenance()));
+    ASSERT_TRUE(inject(**early, before, source.image()));
+  } else {
+    EXPECT_EQ(early.error().code, ErrorCode::kBusy) << early.error().message;
+  }
+  foreign.release();
+  if (!early) {
+    early = wal::Injector::attach(path, {});
+    ASSERT_TRUE(early) << early.error().message;
+    adopt(**early, source.image());
+    auto restarted = (*early)->maintain(forced_maintenance());
+    ASSERT_TRUE(restarted && restarted->restarted);
+  }
+  const Image before = source.image();
+  ASSERT_TRUE(inject(**early, before, source.advance()));
+  EXPECT_EQ(ask(path, VersionedSource::kState), VersionedSource::state_text(source.version()));
+}
+
+TEST(Danger01_WalResetBug, ForeignCheckpointsAreBusyAsLongAsTheEngineLives) {
+  const TempDirectory directory;
+  const auto path = directory / "replica.db";
+  VersionedSource source;
+  create_replica(path, source.image());
+  auto injector = attach_injector(path, source.image());
+  for (int i = 0; i < 8; ++i) {
+    const Image before = source.image();
+    ASSERT_TRUE(inject(*injector, before, source.advance()));
+    for (const char* mode : {"PASSIVE", "FULL", "RESTART", "TRUNCATE"}) {
+      EXPECT_EQ(ask(path, std::string("PRAGMA wal_checkpoint(") + mode + ")"), "1|-1|-1") << mode;
+    }
+    auto done = injector->maintain(forced_maintenance());
+    ASSERT_TRUE(done) << done.error().message;
+    EXPECT_TRUE(done->restarted);
+    EXPECT_EQ(sqlite_program(path, VersionedSource::kState),
+              VersionedSource::state_text(source.version()));
+  }
+}
+
+// ---- 2: power cuts ----
+
+/// What a disk may hold after a power cut: every 4 KiB block that was written since the last sync
+/// of its file is there or is not.
+class CrashDisk {
+ public:
+  struct File {
+    Image durable;
+    Image current;
+    std::set<std::size_t> dirty;
+  };
+
+  CrashDisk(Image database, Image wal) {
+    database_.durable = database_.current = std::move(database);
+    wal_.durable = wal_.current = std::move(wal);
+  }
+
+  void apply(const FaultCall& call) {
+    File& file = call.on_wal() ? wal_ : database_;
+    if (call.syncs()) {
+      file.durable = file.current;
+      file.dirty.clear();
+    } else if (call.changes_a_file()) {
+      const std::size_t end = call.offset + call.bytes.size();
+      const bool truncates = call.bytes.empty();
+      if (truncates) {
+        for (std::size_t at = call.offset; at < file.current.size(); at += kBlock) {
+          file.dirty.insert(at / kBlock);
+        }
+        file.current.resize(call.offset);
+        return;
+      }
+      if (file.current.size() < end) file.current.resize(end);
+      std::ranges::copy(call.bytes, file.current.begin() + static_cast<std::ptrdiff_t>(call.offset));
+      for (std::size_t block = call.offset / kBlock; block * kBlock < end; ++block) {
+        file.dirty.insert(block);
+      }
+    }
+  }
+
+  /// One of the images that a power cut may leave behind.
+  template <class Random>
+  void write_image(const std::filesystem::path& path, Random& random) const {
+    for (const char* suffix : {"", "-wal", "-shm"}) std::filesystem::remove(path.string() + suffix);
+    write_file(path, choose(database_, random));
+    write_file(path.string() + "-wal", choose(wal_, random));
+  }
+
+ private:
+  static constexpr std::size_t kBlock = 4096;
+
+  template <class Random>
+  static Image choose(const File& file, Random& random) {
+    Image image = file.durable;
+    const auto pattern = random() % 6;
+    const std::size_t cut = file.dirty.empty() ? 0 : random() % (file.dirty.size() + 1);
+    std::size_t i = 0;
+    for (const std::size_t block : file.dirty) {
+      bool take_new = false;
+      switch (pattern) {
+        case 0: take_new = random() % 2 == 0; break;
+        case 1: take_new = i >= cut; break;   // a prefix stays old
+        case 2: take_new = i < cut; break;    // a suffix stays old
+        case 3: take_new = i == cut; break;   // one block is new
+        case 4: take_new = i != cut; break;   // one block is old
+        default: take_new = true; break;
+      }
+      ++i;
+      if (!take_new) continue;
+      const std::size_t at = block * kBlock;
+      if (at >= file.current.size()) {
+        if (image.size() > at) image.resize(at);
+        continue;
+      }
+      const std::size_t n = std::min(kBlock, file.current.size() - at);
+      if (image.size() < at + n) image.resize(at + n);
+      std::copy_n(file.current.begin() + static_cast<std::ptrdiff_t>(at), n,
+                  image.begin() + static_cast<std::ptrdiff_t>(at));
+    }
+    return image;
+  }
+
+  File database_;
+  File wal_;
+};
+
+TEST(Danger02_PowerCut, EveryImageThatADiskMayHoldIsAPublishedState) {
+  std::minstd_rand random(test_seed());
+  const TempDirectory directory;
+  const auto path = directory / "replica.db";
+  const auto crashed = directory / "crashed.db";
+  VersionedSource source(40);
+  create_replica(path, source.image());
+  wal::InjectorOptions options;
+  options.test_vfs = fault_vfs();
+  options.memory_budget = 16 * kPage;  // some transactions spill
+  auto injector = attach_injector(path, source.image(), options);
+  CrashDisk disk(read_file(path), read_file(path.string() + "-wal"));
+  std::set<std::string> published{VersionedSource::state_text(0)};
+  int images = 0;
+  std::string wrong;
+  const auto look = [&](const std::string& when) {
+    for (int i = 0; i < 3 && wrong.empty(); ++i) {
+      disk.write_image(crashed, random);
+      const std::string state = ask(crashed, VersionedSource::kState);
+      ++images;
+      if (!published.contains(state)) wrong = when + ": " + state;
+    }
+  };
+  arm_faults([&](const FaultCall& call) {
+    if (call.changes_a_file() || call.syncs()) {
+      if (random() % 3 == 0) look("before operation " + std::to_string(call.number));
+      disk.apply(call);
+    }
+    return SQLITE_OK;
+  });
+  for (int i = 1; i <= 40 && wrong.empty(); ++i) {
+    const Image before = source.image();
+    const Image& after = source.advance();
+    published.insert(VersionedSource::state_text(source.version()));
+    ASSERT_TRUE(inject(*injector, before, after));
+    look("after version " + std::to_string(i));
+    if (i % 4 == 0) {
+      auto done = injector->maintain(forced_maintenance());
+      ASSERT_TRUE(done && done->restarted);
+      look("after restart " + std::to_string(i));
+    }
+  }
+  disarm_faults();
+  EXPECT_EQ(wrong, "");
+  EXPECT_GT(images, 200);
+}
+
+// ---- 4: killed at every step (the replica's half; the primary's is in danger_primary_test) ----
+
+/// A child that injects, backfills, restarts and injects again, to be killed somewhere.
+int replica_life(const std::filesystem::path& path, const std::vector<Image>& versions) {
+  wal::InjectorOptions options;
+  options.test_vfs = fault_vfs();
+  auto injector = wal::Injector::attach(path, options);
+  if (!injector) return 3;
+  adopt(**injector, versions[0]);
+  for (std::size_t i = 1; i < versions.size(); ++i) {
+    if (!inject(**injector, versions[i - 1], versions[i])) return 4;
+    if (i == 1 && !(*injector)->maintain(forced_maintenance())) return 5;
+  }
+  return 0;
+}
+
+/// After the kill: some version stands whole, the next engine goes on from it, and what it
+/// publishes survives a foreign checkpoint.
+void check_survivor(const std::filesystem::path& path, const std::vector<Image>& versions,
+                    const Image& next, const std::string& next_text, const std::string& when) {
+  const std::string state = ask(path, VersionedSource::kState);
+  int found = -1;
+  for (std::size_t i = 0; i < versions.size(); ++i) {
+    if (state == VersionedSource::state_text(static_cast<int>(i))) found = static_cast<int>(i);
+  }
+  ASSERT_GE(found, 0) << when << ": " << state;
+  {
+    auto injector = attach_injector(path, versions[static_cast<std::size_t>(found)]);
+    ASSERT_TRUE(injector) << when;
+    const Status done = inject(*injector, versions[static_cast<std::size_t>(found)], next);
+    ASSERT_TRUE(done) << when << ": " << done.error().message;
+    ASSERT_EQ(ask(path, VersionedSource::kState), next_text) << when;
+  }
+  ASSERT_EQ(ask(path, "PRAGMA wal_checkpoint(TRUNCATE)"), "0|0|0") << when;
+  ASSERT_EQ(ask(path, VersionedSource::kState), next_text) << when;
+}
+
+std::vector<Image> make_versions(VersionedSource& source, int count) {
+  std::vector<Image> versions{source.image()};
+  for (int i = 0; i < count; ++i) versions.push_back(source.advance());
+  return versions;
+}
+
+TEST(Danger04_KilledAnywhere, ReplicaKilledAtEveryOperationGoesOn) {
+  const TempDirectory directory;
+  const auto path = directory / "replica.db";
+  VersionedSource source(25);
+  const std::vector<Image> versions = make_versions(source, 2);
+  const Image next = source.advance();
+  bool finished = false;
+  int kills = 0;
+  for (std::uint64_t at = 0; !finished; ++at) {
+    for (const char* suffix : {"", "-wal", "-shm"}) std::filesystem::remove(path.string() + suffix);
+    create_replica(path, versions[0]);
+    const auto pin = hold_open(path);
+    const int code = run_in_child([&] {
+      arm_faults([at](const FaultCall& call) {
+        if (call.number == at) ::_exit(kKilledByTrap);
+        return SQLITE_OK;
+      });
+      return replica_life(path, versions);
+    });
+    ASSERT_TRUE(code == 0 || code == kKilledByTrap) << "operation " << at << ": exit " << code;
+    finished = code == 0;
+    kills += finished ? 0 : 1;
+    check_survivor(path, versions, next, VersionedSource::state_text(3),
+                   "killed at operation " + std::to_string(at));
+    if (HasFatalFailure()) return;
+  }
+  EXPECT_GT(kills, 50);
+}
+
+TEST(Danger04_KilledAnywhere, ReplicaKilledBetweenAnyTwoStoresToTheWalIndexGoesOn) {
+  if (!kStoreTrapWorks) GTEST_SKIP() << "needs x86-64";
+  const TempDirectory directory;
+  const auto path = directory / "replica.db";
+  VersionedSource source(8);
+  const std::vector<Image> versions = make_versions(source, 2);
+  const Image next = source.advance();
+  bool finished = false;
+  int kills = 0;
+  for (int at = 0; !finished; ++at) {
+    for (const char* suffix : {"", "-wal", "-shm"}) std::filesystem::remove(path.string() + suffix);
+    create_replica(path, versions[0]);
+    const auto pin = hold_open(path);
+    const int code = run_in_child([&] {
+      auto injector = wal::Injector::attach(path, {});
+      if (!injector) return 3;
+      adopt(**injector, versions[0]);
+      if (!inject(**injector, versions[0], versions[1])) return 4;
+      StockDatabase view(path);
+      view.query("SELECT 1 FROM t");
+      void volatile* region = nullptr;
+      sqlite3_file* file = view.file();
+      if (file->pMethods->xShmMap(file, 0, 32768, 0, &region) != SQLITE_OK) return 6;
+      trap_stores(const_cast<void*>(region), 4096, at);
+      if (!(*injector)->maintain(forced_maintenance())) return 5;
+      if (!inject(**injector, versions[1], versions[2])) return 4;
+      release_stores();
+      return 0;
+    });
+    ASSERT_TRUE(code == 0 || code == kKilledByTrap) << "store " << at << ": exit " << code;
+    finished = code == 0;
+    kills += finished ? 0 : 1;
+    check_survivor(path, versions, next, VersionedSource::state_text(3),
+                   "killed before store " + std::to_string(at));
+    if (HasFatalFailure()) return;
+  }
+  EXPECT_GT(kills, 20);
+}
+
+// ---- 9: killed between the hash entries and the header ----
+
+TEST(Danger09_StaleHashEntries, AThousandKillsUnderAReaderThatStaysAttached) {
+  std::minstd_rand random(test_seed());
+  const TempDirectory directory;
+  const auto path = directory / "replica.db";
+  VersionedSource source(60);
+  create_replica(path, source.image());
+  {
+    auto injector = attach_injector(path, source.image());
+    const Image before = source.image();
+    ASSERT_TRUE(inject(*injector, before, source.advance()));
+  }
+  ChildProcess reader([&](ChildProcess::Parent& parent) {
+    StockDatabase database(path);
+    const std::string old_state = VersionedSource::state_text(1);
+    const std::string new_state = VersionedSource::state_text(2);
+    std::string expected = old_state;
+    while (parent.wait()) {
+      const std::string state = database.query(VersionedSource::kState);
+      if (state == new_state) expected = new_state;
+      parent.tell(state == expected ? (expected == old_state ? 'o' : 'n') : 'x');
+    }
+    return 0;
+  });
+  for (int kill = 0; kill < 1000; ++kill) {
+    const auto seed = static_cast<std::uint32_t>(random());
+    const int code = run_in_child([&] {
+      wal::InjectorOptions options;
+      options.memory_budget = 8 * kPage;
+      auto injector = wal::Injector::attach(path, options);
+      if (!injector) return 3;
+      std::minstd_rand pages(seed);
+      const std::vector<std::byte> garbage(kPage, std::byte{0xee});
+      const int count = 20 + static_cast<int>(pages() % 100);
+      for (int i = 0; i < count; ++i) {
+        if (!(*injector)->add_page(static_cast<std::uint32_t>(2 + pages() % 30000), garbage)) return 4;
+      }
+      ::_exit(kKilledByTrap);
+    });
+    ASSERT_EQ(code, kKilledByTrap) << "kill " << kill;
+    if (kill % 20 == 0 || kill == 999) {
+      reader.go_on();
+      ASSERT_EQ(reader.hear(), 'o') << "kill " << kill;
+    }
+  }
+  auto injector = attach_injector(path, source.image());
+  ASSERT_TRUE(injector);
+  const Image before = source.image();
+  ASSERT_TRUE(inject(*injector, before, source.advance()));
+  reader.go_on();
+  EXPECT_EQ(reader.hear(), 'n');
+}
+
+TEST(Danger09_StaleHashEntries, TransactionsGivenUpLeaveNothingBehind) {
+  std::minstd_rand random(test_seed());
+  const TempDirectory directory;
+  const auto path = directory / "replica.db";
+  VersionedSource source(60);
+  create_replica(path, source.image());
+  wal::InjectorOptions options;
+  options.memory_budget = 8 * kPage;
+  auto injector = attach_injector(path, source.image(), options);
+  StockDatabase reader(path);
+  const std::vector<std::byte> garbage(kPage, std::byte{0xee});
+  for (int round = 0; round < 300; ++round) {
+    for (int i = 0; i < 100; ++i) {
+      ASSERT_TRUE(injector->add_page(2 + static_cast<std::uint32_t>(random() % 30000), garbage));
+    }
+    injector->rollback();
+    ASSERT_EQ(reader.query(VersionedSource::kState), VersionedSource::state_text(source.version()));
+    if (round % 30 == 0) {
+      const Image before = source.image();
+      const Status done = inject(*injector, before, source.advance());
+      ASSERT_TRUE(done) << done.error().message;
+    }
+  }
+}
+
+// ---- 11: an older main file under a matching WAL ----
+
+engine::CommittedState state_of(const Image& image, std::uint64_t frame) {
+  engine::CommittedState state;
+  state.position.log = LogId{{1, 2, 3}};
+  state.position.generation = 1;
+  state.position.frame = frame;
+  state.position.checksum = frame * 7 + 1;
+  state.root = root_of(image);
+  state.page_count = static_cast<std::uint32_t>(image.size() / kPage);
+  return state;
+}
+
+Status go_on(engine::LocalReplica& local, const Image& before, const Image& after,
+             std::uint64_t frame, bool other_history = false) {
+  if (Status added = add_difference(local.injector(), before, after); !added) return added;
+  return local.commit(state_of(after, frame), other_history);
+}
+
+/// A replica that stands, proven, at frame 0 of its log with the given content.
+std::unique_ptr<engine::LocalReplica> new_replica(const std::filesystem::path& path,
+                                                  const Image& image) {
+  create_replica(path, image);
+  ReplicaOptions options;
+  options.path = path;
+  auto local = engine::LocalReplica::open(options);
+  EXPECT_TRUE(local) << local.error().message;
+  wal::ReplicaRecord record;
+  record.page_size = kPage;
+  record.file = wal::identify(path);
+  const engine::CommittedState state = state_of(image, 0);
+  record.points.push_back({state.position, state.root, state.page_count, {}, {}, true});
+  EXPECT_TRUE((*local)->save(record));
+  auto proven = (*local)->attach([] { return Status{}; });
+  EXPECT_TRUE(proven && *proven);
+  return std::move(*local);
+}
+
+std::optional<Position> reopen(const std::filesystem::path& path) {
+  ReplicaOptions options;
+  options.path = path;
+  auto local = engine::LocalReplica::open(options);
+  EXPECT_TRUE(local) << local.error().message;
+  auto proven = (*local)->attach([] { return Status{}; });
+  EXPECT_TRUE(proven) << proven.error().message;
+  return *proven;
+}
+
+class Danger11_OldFileSameWal : public testing::Test {
+ protected:
+  /// Version 1 is in the file, version 2 in the WAL; `old_file_` has version 0.
+  void SetUp() override {
+    auto local = new_replica(path_, versions_[0]);
+    shell("cp " + path_.string() + " " + old_file_.string());
+    ASSERT_TRUE(go_on(*local, versions_[0], versions_[1], 10));
+    auto done = local->maintain(true);
+    ASSERT_TRUE(done && done->restarted);
+    // Only some pages, so that the file below still counts.
+    StockDatabase& database = source_.database();
+    database.run("UPDATE t SET b = 'few' WHERE a < 3");
+    last_ = database.image();
+    ASSERT_TRUE(go_on(*local, versions_[1], last_, 20));
+  }
+  TempDirectory directory_;
+  std::filesystem::path path_ = directory_ / "replica.db";
+  std::filesystem::path old_file_ = directory_ / "old.db";
+  VersionedSource source_{60};
+  std::vector<Image> versions_ = make_versions(source_, 1);
+  Image last_;
+};
+
+TEST_F(Danger11_OldFileSameWal, UntouchedFilesAreProven) {
+  const auto position = reopen(path_);
+  ASSERT_TRUE(position);
+  EXPECT_EQ(*position, state_of(last_, 20).position);
+}
+
+TEST_F(Danger11_OldFileSameWal, AnOlderFileInItsPlaceIsNotProven) {
+  shell("cp -p " + old_file_.string() + " " + directory_.path().string() + "/swap && mv " +
+        directory_.path().string() + "/swap " + path_.string());
+  EXPECT_FALSE(reopen(path_));
+}
+
+TEST_F(Danger11_OldFileSameWal, OlderContentWithTheTimesOfTheNewIsNotProven) {
+  shell("touch -r " + path_.string() + " " + directory_.path().string() + "/stamp; cat " +
+        old_file_.string() + " 1<> " + path_.string() + "; touch -r " +
+        directory_.path().string() + "/stamp " + path_.string());
+  EXPECT_FALSE(reopen(path_));
+}
+
+TEST_F(Danger11_OldFileSameWal, TheSameContentCopiedIsProvenByItsHashes) {
+  shell("cp " + path_.string() + " " + directory_.path().string() + "/swap && mv " +
+        directory_.path().string() + "/swap " + path_.string());
+  const auto position = reopen(path_);
+  ASSERT_TRUE(position);
+  EXPECT_EQ(*position, state_of(last_, 20).position);
+}
+
+// ---- 12: another history with an equal schema cookie ----
+
+Image two_tables(const char* first, const char* second, const std::string& tag) {
+  StockDatabase database(":memory:");
+  database.run(std::string("CREATE TABLE ") + first + "(x); CREATE TABLE " + second + "(x);");
+  database.run("INSERT INTO t VALUES('t" + tag + "'); INSERT INTO u VALUES('u" + tag + "')");
+  return database.image();
+}
+
+TEST(Danger12_EqualSchemaCookie, AnOpenReaderNeverSeesRowsOfTheWrongTable) {
+  const TempDirectory directory;
+  const auto path = directory / "replica.db";
+  const Image a = two_tables("t", "u", "A");
+  const Image b = two_tables("u", "t", "B");
+  ASSERT_TRUE(std::equal(a.begin() + 40, a.begin() + 44, b.begin() + 40));
+  create_replica(path, a);
+  auto injector = attach_injector(path, a);
+  StockDatabase reader(path);
+  EXPECT_EQ(reader.query("SELECT x FROM t"), "tA");
+  ASSERT_TRUE(inject(*injector, a, b, true));
+  EXPECT_EQ(reader.query("SELECT x FROM t"), "tB");
+  EXPECT_EQ(reader.query("SELECT x FROM u"), "uB");
+  EXPECT_EQ(ask(path, "SELECT x FROM t"), "tB");
+}
+
+TEST(Danger12_EqualSchemaCookie, AReaderThatSleptThroughTwoHistoriesSeesTheThird) {
+  const TempDirectory directory;
+  const auto path = directory / "replica.db";
+  const Image a = two_tables("t", "u", "A");
+  const Image b = two_tables("t", "u", "B");
+  const Image c = two_tables("u", "t", "C");
+  create_replica(path, a);
+  auto injector = attach_injector(path, a);
+  StockDatabase sleeper(path);
+  EXPECT_EQ(sleeper.query("SELECT x FROM t"), "tA");
+  ASSERT_TRUE(inject(*injector, a, b, true));
+  ASSERT_TRUE(inject(*injector, b, c, true));
+  EXPECT_EQ(sleeper.query("SELECT x FROM t"), "tC");
+  EXPECT_EQ(sleeper.query("SELECT x FROM u"), "uC");
+}
+
+TEST(Danger12_EqualSchemaCookie, ALaterSchemaChangeDoesNotBringAKnownCookieBack) {
+  const TempDirectory directory;
+  const auto path = directory / "replica.db";
+  StockDatabase one(":memory:");
+  one.run("CREATE TABLE t(x); CREATE TABLE u(x); CREATE TABLE w(x);"
+          "INSERT INTO t VALUES('tA'); INSERT INTO u VALUES('uA')");
+  const Image a = one.image();
+  StockDatabase other(":memory:");
+  other.run("CREATE TABLE u(x); CREATE TABLE t(x);"
+            "INSERT INTO t VALUES('tB'); INSERT INTO u VALUES('uB')");
+  const Image b = other.image();
+  other.run("CREATE TABLE w(x)");  // the cookie of `a` again, within the other history
+  const Image c = other.image();
+  ASSERT_TRUE(std::equal(a.begin() + 40, a.begin() + 44, c.begin() + 40));
+  create_replica(path, a);
+  auto injector = attach_injector(path, a);
+  StockDatabase sleeper(path);
+  EXPECT_EQ(sleeper.query("SELECT x FROM t"), "tA");
+  ASSERT_TRUE(inject(*injector, a, b, true));
+  ASSERT_TRUE(inject(*injector, b, c));
+  EXPECT_EQ(sleeper.query("SELECT x FROM t"), "tB");
+  EXPECT_EQ(sleeper.query("SELECT x FROM u"), "uB");
+}
+
+// ---- 13, 14: the host's own connections ----
+
+TEST(Danger13_SharedCache, AHostWithSharedCacheCannotWriteThroughTheLock) {
+  const TempDirectory directory;
+  const auto path = directory / "replica.db";
+  VersionedSource source;
+  write_file(path, source.image());  // without the guard, which would refuse the write anyway
+  const int before = sqlite3_enable_shared_cache(1);
+  {
+    StockDatabase host(path);
+    host.query("SELECT count(*) FROM t");
+    sqlite3_busy_timeout(host.raw(), 0);
+    auto injector = attach_injector(path, source.image());
+    EXPECT_EQ(host.run("INSERT INTO t(v) VALUES(1)"), SQLITE_BUSY);
+    EXPECT_NE(sqlite_program(path, "PRAGMA busy_timeout=0; INSERT INTO t(v) VALUES(2)").find("locked"),
+              std::string::npos);
+    EXPECT_EQ(ask(path, "SELECT count(*) FROM t WHERE a > 60"), "0");
+  }
+  (void)before;
+  sqlite3_enable_shared_cache(0);
+}
+
+TEST(Danger14_LeakedLocks, ClosingReleasesEveryLockWithASiblingOpen) {
+  const TempDirectory directory;
+  const auto path = directory / "replica.db";
+  VersionedSource source;
+  write_file(path, source.image());
+  StockDatabase sibling(path);
+  sibling.query("SELECT count(*) FROM t");
+  for (int i = 0; i < 3; ++i) {
+    {
+      auto injector = attach_injector(path, source.image());
+      ASSERT_TRUE(injector);
+      ASSERT_EQ(sqlite_program(path, "PRAGMA wal_checkpoint"), "1|-1|-1");
+    }
+    EXPECT_EQ(sqlite_program(path, "PRAGMA wal_checkpoint(TRUNCATE)"), "0|0|0");
+    EXPECT_EQ(sqlite_program(path, "UPDATE t SET v = v WHERE a = 1"), "");
+    source.refresh();
+  }
+}
+
+// ---- 24: a full disk ----
+
+TEST(Danger24_FullDisk, EveryWriteMayFailAndReadersAreServedOn) {
+  const TempDirectory directory;
+  const auto path = directory / "replica.db";
+  VersionedSource source(40);
+  create_replica(path, source.image());
+  wal::InjectorOptions options;
+  options.test_vfs = fault_vfs();
+  options.memory_budget = 8 * kPage;
+  auto injector = attach_injector(path, source.image(), options);
+  StockDatabase reader(path);
+  for (const int code : {SQLITE_FULL, SQLITE_IOERR_FSYNC}) {
+    bool succeeded = false;
+    for (std::uint64_t failing = 0; !succeeded; ++failing) {
+      const Image before = source.image();
+      const std::string old_state = VersionedSource::state_text(source.version());
+      source.advance();
+      std::uint64_t seen = 0;
+      arm_faults([&](const FaultCall& call) -> int {
+        const bool counts = code == SQLITE_FULL ? call.changes_a_file() : call.syncs();
+        return counts && seen++ >= failing ? code : SQLITE_OK;  // and it stays full
+      });
+      Status done = inject(*injector, before, source.image());
+      const bool published = done.has_value();
+      auto maintained = injector->maintain(forced_maintenance());
+      disarm_faults();
+      succeeded = published && maintained.has_value();
+      const std::string now = reader.query(VersionedSource::kState);
+      ASSERT_EQ(now, published ? VersionedSource::state_text(source.version()) : old_state)
+          << "failing from write " << failing << " on";
+      if (!published) {
+        EXPECT_EQ(done.error().code, code == SQLITE_FULL ? ErrorCode::kNoSpace : ErrorCode::kIo)
+            << done.error().message;
+        EXPECT_FALSE(done.error().message.empty());
+        done = inject(*injector, before, source.image());
+        ASSERT_TRUE(done) << done.error().message;
+      }
+      ASSERT_EQ(reader.query(VersionedSource::kState),
+                VersionedSource::state_text(source.version()));
+      auto again = injector->maintain(forced_maintenance());
+      ASSERT_TRUE(again) << again.error().message;
+    }
+  }
+  EXPECT_EQ(sqlite_program(path, VersionedSource::kState),
+            VersionedSource::state_text(source.version()));
+}
+
+TEST(Danger24_FullDisk, ARealFileSystemWithoutRoom) {
+  const TempDirectory directory;
+  VersionedSource source(100);
+  std::vector<Image> versions = make_versions(source, 120);
+  const int code = run_in_child([&] {
+    if (::unshare(CLONE_NEWNS) != 0) return 42;
+    if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return 42;
+    if (::mount("tmpfs", directory.path().c_str(), "tmpfs", 0, "size=2m") != 0) return 42;
+    const auto path = directory / "replica.db";
+    create_replica(path, versions[0]);
+    auto local = new_replica(path, versions[0]);
+    StockDatabase reader(path);
+    std::size_t i = 1;
+    Status done;
+    for (; i < versions.size(); ++i) {
+      done = go_on(*local, versions[i - 1], versions[i], i);
+      if (!done) break;
+    }
+    if (done || done.error().code != ErrorCode::kNoSpace) return 1;
+    std::cout << "  " << done.error().message << "\n";
+    const int last = static_cast<int>(i) - 1;
+    if (reader.query(VersionedSource::kState) != VersionedSource::state_text(last)) return 2;
+    // Room again: here the WAL itself, moved into the file and restarted.
+    auto maintained = local->maintain(true);
+    if (!maintained) std::cout << "  " << maintained.error().message << "\n";
+    if (!maintained || !maintained->restarted) return 3;
+    done = go_on(*local, versions[i - 1], versions[i], i);
+    if (!done) return 4;
+    if (reader.query(VersionedSource::kState) != VersionedSource::state_text(last + 1)) return 5;
+    local.reset();
+    return reopen(path) == state_of(versions[i], i).position ? 0 : 6;
+  });
+  if (code == 42) GTEST_SKIP() << "needs the right to mount";
+  EXPECT_EQ(code, 0);
+}
+
+// ---- 28: one transaction far larger than the memory for it ----
+
+std::size_t resident_bytes() {
+  std::ifstream statm("/proc/self/statm");
+  std::size_t total = 0;
+  std::size_t resident = 0;
+  statm >> total >> resident;
+  return resident * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+}
+
+TEST(Danger28_HugeTransaction, ReadersSeeAllOrNothingAndMemoryStaysBounded) {
+  const TempDirectory directory;
+  const auto path = directory / "replica.db";
+  VersionedSource source(10);
+  const Image before = source.image();
+  create_replica(path, before);
+  source.database().run(
+      "WITH RECURSIVE s(n) AS (SELECT 11 UNION ALL SELECT n + 1 FROM s WHERE n < 16010)"
+      "INSERT INTO t SELECT n, 0, hex(randomblob(1950)) FROM s");
+  const Image& after = source.advance();
+  source.database().run("DROP INDEX i");
+  ASSERT_GT(after.size(), 16u << 20);
+  const wal::Hash128 root = root_of(after);
+  wal::InjectorOptions options;
+  options.memory_budget = 1u << 20;
+  auto injector = attach_injector(path, before, options);
+  StockDatabase reader(path);
+  const std::size_t resident_before = resident_bytes();
+  std::size_t most = 0;
+  for (std::size_t at = 0, i = 0; at < after.size(); at += kPage, ++i) {
+    ASSERT_TRUE(injector->add_page(static_cast<std::uint32_t>(i + 1), std::span(after).subspan(at, kPage)));
+    ASSERT_LE(injector->held_bytes(), options.memory_budget + 2 * kPage);
+    if (i % 512 == 0) {
+      most = std::max(most, resident_bytes());
+      ASSERT_EQ(reader.query("SELECT min(v), max(v), count(*) FROM t"), "0|0|10");
+    }
+  }
+  wal::Injector::CommitRequest request;
+  request.page_count = static_cast<std::uint32_t>(after.size() / kPage);
+  request.expected_root = root;
+  ASSERT_EQ(reader.query("SELECT min(v), max(v), count(*) FROM t"), "0|0|10");
+  ASSERT_TRUE(injector->commit(request));
+  most = std::max(most, resident_bytes());
+  EXPECT_EQ(reader.query("SELECT min(v), max(v), count(*) FROM t"), "1|1|16010");
+  EXPECT_LT(most - resident_before, 24u << 20);
+  auto done = injector->maintain(forced_maintenance());
+  ASSERT_TRUE(done && done->restarted);
+  EXPECT_EQ(reader.query("SELECT min(v), max(v), count(*) FROM t"), "1|1|16010");
+}
+
+}  // namespace
+}  // namespace walferry::test
