@@ -74,8 +74,7 @@ PullState FollowerStream::pull(BodyPiece& piece) {
       auto message = next_of_delta();
       if (!message) return fail_with(piece, message.error());
       if (*message) return deliver(piece, std::move(**message));
-      stage_ = Stage::kFrames;
-      [[fallthrough]];
+      return PullState::kPending;
     }
     case Stage::kFrames: {
       auto next = next_frames();
@@ -162,16 +161,16 @@ Result<std::optional<wal::Bytes>> FollowerStream::next_of_delta() {
     }
     if (!numbers.empty()) return encode_pages(*source, start.page_size, numbers, compression_);
     if (start.generation == delta_until_) {
-      auto end = end_delta(*source, start);
-      if (!end) return fail(end.error());
-      if (!end->empty()) {
-        // The next pull goes on with frames.
-        generation_ = start.generation;
-        spool_offset_ = 0;
-        stage_ = Stage::kFrames;
-        return std::move(*end);
-      }
-      continue;
+      // The base is read after the last page.
+      const std::uint64_t base = source->base_frame(start);
+      // A generation is just ending; whoever ends it wakes us.
+      if (base == kBaseElsewhere) return std::optional<wal::Bytes>{};
+      if (!same_place(publication_->log().start(), start)) continue;
+      // The next pull goes on with frames.
+      generation_ = start.generation;
+      spool_offset_ = 0;
+      stage_ = Stage::kFrames;
+      return end_delta(start, base);
     }
     // A generation ended while its pages were read: what it changed is still owed.
     auto more = publication_->log().changes_between(delta_until_, start.generation);
@@ -183,19 +182,16 @@ Result<std::optional<wal::Bytes>> FollowerStream::next_of_delta() {
   }
 }
 
-/// The base is read after the last page; empty when the generation moved on meanwhile.
-Result<wal::Bytes> FollowerStream::end_delta(PageSource& source, const GenerationStart& start) {
+wal::Bytes FollowerStream::end_delta(const GenerationStart& start, std::uint64_t base_frame) {
   wal::DeltaEnd end;
   end.generation = start.generation;
   end.start_frame = start.frame;
   end.start_checksum = start.checksum;
-  end.base_frame = std::max(source.base_frame(start), start.frame);
+  end.base_frame = std::max(base_frame, start.frame);
   end.root_low = start.root.low;
   end.root_high = start.root.high;
   end.page_size = start.page_size;
   end.page_count = start.page_count;
-  if (end.base_frame == kBaseElsewhere) return fail(ErrorCode::kBusy, "a generation is just ending: connect again");
-  if (!same_place(publication_->log().start(), start)) return wal::Bytes{};
   return encode_small(wal::MessageType::kDeltaEnd, end);
 }
 

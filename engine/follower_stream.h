@@ -35,9 +35,10 @@ class FollowerStream : public net::BodySource {
   FollowerStream(std::shared_ptr<Publication> publication, wal::Compression compression)
       : publication_(std::move(publication)), compression_(compression) {}
 
+  /// Nothing while a generation is just ending.
   Result<std::optional<wal::Bytes>> next_of_delta();
   Result<wal::Bytes> begin_delta();
-  Result<wal::Bytes> end_delta(PageSource& source, const wal::GenerationStart& start);
+  static wal::Bytes end_delta(const wal::GenerationStart& start, std::uint64_t base_frame);
   Result<std::optional<wal::PublishedLog::Piece>> next_frames();
   wal::Bytes tail_message();
   net::PullState deliver(net::BodyPiece& piece, wal::Bytes message);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cmath>
 #include <cstring>
 #include <thread>
@@ -53,6 +54,8 @@ std::uint64_t random_checksum() {
   return value;
 }
 
+}  // namespace
+
 /// Reads the database file itself: with CKPT ours it changes by our own backfill alone.
 class DatabaseFileSource : public PageSource {
  public:
@@ -64,15 +67,19 @@ class DatabaseFileSource : public PageSource {
   std::uint64_t base_frame(const GenerationStart& start) override {
     const wal::WalIndex& index = handle_->index();
     const std::uint32_t reached = std::max(index.backfill(), index.backfill_attempted());
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    if (generation_is_ending_) return kBaseElsewhere;
     // A log restarted since counts from 0 again: nothing of it is in the file.
     return reached > start.cursor.frame ? reached - start.cursor.frame : 0;
   }
+  /// From before a writer may restart the log that is backfilled whole until the next generation is
+  /// published: the counters may be those of a new log while the file holds all of the old one.
+  void set_generation_is_ending(bool ending) { generation_is_ending_ = ending; }
 
  private:
   std::shared_ptr<wal::DatabaseHandle> handle_;
+  std::atomic<bool> generation_is_ending_ = false;
 };
-
-}  // namespace
 
 Result<std::unique_ptr<Primary>> Primary::attach(PrimaryOptions options,
                                                  std::shared_ptr<Publication> publication) {
@@ -93,6 +100,7 @@ void Primary::log(LogLevel level, const std::string& message) const {
 
 void Primary::detach() {
   publication_->set_source(nullptr);
+  source_.reset();
   capture_.reset();
   checkpoint_.reset();
   handle_.reset();
@@ -146,7 +154,14 @@ Status Primary::attach_now() {
     log(LogLevel::kInfo, "goes on at " + published.tail().position.to_text());
   }
   drained_whole_ = published.current_is_empty() && (capture_->cursor().frame == 0 || handle_->index().backfill() == capture_->cursor().frame);
-  publication_->set_source(std::make_shared<DatabaseFileSource>(handle_));
+  source_ = std::make_shared<DatabaseFileSource>(handle_);
+  if (continuity == Continuity::kProven && !published.current_is_empty() && header->max_frame == capture_->cursor().frame &&
+      handle_->index().backfill() == header->max_frame) {
+    // Killed after the whole log was backfilled, or somebody else did that meanwhile: the
+    // generation has ended, and a writer may restart the log at any moment.
+    if (Status begun = begin_next_generation(); !begun) return begun;
+  }
+  publication_->set_source(source_);
   lost_why_.clear();
   {
     const std::lock_guard lock(metrics_mutex_);
@@ -655,6 +670,7 @@ Status Primary::begin_next_generation() {
   start.settled = start.file = files_.database;
   if (Status begun = publication_->log().begin_generation(start, {}); !begun) return begun;
   drained_whole_ = true;
+  source_->set_generation_is_ending(false);
   publication_->wake_all();
   const std::lock_guard lock(metrics_mutex_);
   ++metrics_.generations_ended;

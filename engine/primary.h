@@ -36,6 +36,8 @@ struct PrimaryOptions {
   const char* test_vfs = nullptr;  ///< see wal::HandleOptions
 };
 
+class DatabaseFileSource;
+
 class Primary {
  public:
   /// Attaches and brings the publication up to date. Errors are those of a database that cannot
@@ -95,6 +97,7 @@ class Primary {
   std::shared_ptr<Publication> publication_;
   std::shared_ptr<wal::DatabaseHandle> handle_;
   std::optional<wal::SlotLock> checkpoint_;
+  std::shared_ptr<DatabaseFileSource> source_;
   std::optional<wal::Capture> capture_;
   wal::FileTriple files_;
   bool drained_whole_ = false;  ///< the generation is empty and all before it is backfilled

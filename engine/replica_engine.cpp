@@ -173,7 +173,10 @@ bool ReplicaEngine::rest(std::chrono::milliseconds pause) {
       rest_over_.wait_until(lock, std::min(until, Clock::now() + kTick), [this] { return stopping_.load(); });
     }
     if (stopping_) break;
-    if (local_->attached()) (void)local_->maintain(false);
+    if (local_->attached()) {
+      auto done = local_->maintain(false);
+      if (!done) log(LogLevel::kWarning, "the local WAL cannot be moved into the file: " + done.error().message);
+    }
     write_status();
   }
   return !stopping_;

@@ -1,6 +1,7 @@
 #include "engine/stream_follower.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace walferry::engine {
 
@@ -42,13 +43,16 @@ Status StreamFollower::take_tail(std::span<const std::byte> payload) {
   if (tail->log != committed_.log.bytes) return wrong("a stream of another log");
   if (tail->page_size != target_.page_size()) return wrong("a stream of another page size");
   tail_ = *tail;
-  // The start of a generation is the same state as the end of the one before.
-  if (!image_ && !in_delta_ && !ready_ && tail->frame == 0 && tail->generation == committed_.generation + 1 &&
-      tail->checksum == committed_.checksum && received_ == committed_) {
-    received_.generation = committed_.generation = tail->generation;
-    received_.frame = committed_.frame = 0;
-  }
+  step_into_generation();
   return {};
+}
+
+/// The start of a generation is the same state as the end of the one before: no message says so.
+void StreamFollower::step_into_generation() {
+  if (!tail_ || image_ || in_delta_ || base_ || ready_ || received_ != committed_) return;
+  if (tail_->frame != 0 || tail_->generation != committed_.generation + 1 || tail_->checksum != committed_.checksum) return;
+  received_.generation = committed_.generation = tail_->generation;
+  received_.frame = committed_.frame = 0;
 }
 
 Status StreamFollower::take_delta_begin(std::span<const std::byte> payload) {
@@ -82,12 +86,16 @@ Status StreamFollower::take_delta_end(std::span<const std::byte> payload) {
   if (!end || !in_delta_) return wrong("a malformed end of a delta");
   if (end->page_size != target_.page_size()) return wrong("a delta of another page size");
   in_delta_ = false;
-  image_ = false;
+  const bool was_image = std::exchange(image_, false);
   received_ = Position{committed_.log, end->generation, end->start_frame, end->start_checksum};
   const CommittedState start{received_, {end->root_low, end->root_high}, end->page_count};
   if (Status begun = target_.begin_frames(start, other_history_); !begun) return begun;
-  if (end->base_frame > end->start_frame) {
-    base_ = end->base_frame;
+  std::uint64_t base = end->base_frame;
+  // What an image lacks was found by the hashes of a later state than the generation's start, but
+  // no later one than the log reached when the stream began.
+  if (was_image && tail_ && tail_->generation == end->generation) base = std::max(base, tail_->frame);
+  if (base > end->start_frame) {
+    base_ = base;
     return {};
   }
   ready_ = start;
@@ -173,6 +181,7 @@ Status StreamFollower::flush() {
     tail_->frame = state.position.frame;
     tail_->checksum = state.position.checksum;
   }
+  step_into_generation();
   return {};
 }
 

@@ -47,7 +47,7 @@ class StreamFollower {
   Status take_tail(std::span<const std::byte> payload);
   Status check_chain(const wal::BatchHeader& header, std::span<const std::byte> payload) const;
   Status add_frames(const wal::BatchHeader& header, std::span<const std::byte> payload);
-  Status commit(const CommittedState& state);
+  void step_into_generation();
 
   ReplicaTarget& target_;
   Position committed_;

@@ -21,9 +21,11 @@ constexpr std::uint32_t kHashPages = 64;
 constexpr std::uint32_t kSumPages = 256;
 constexpr std::size_t kWriteBuffer = 1u << 20;
 
-/// A schema cookie that readers of `now` do not take for the one they know.
-std::uint32_t different_cookie(std::uint32_t wanted, std::uint32_t now) {
-  return wanted != now ? wanted : wanted + 0x10000u;
+/// The cookie for another schema: the primary's, where that is beyond all that this file has shown.
+/// Local cookies only count up, so that a reader never meets one that it knows from another schema,
+/// however long it slept and whatever histories came between.
+std::uint32_t unseen_cookie(std::uint32_t wanted, std::uint32_t now) {
+  return wanted > now ? wanted : now + 1;
 }
 
 }  // namespace
@@ -208,7 +210,7 @@ void Injector::disguise_page_one(std::span<std::byte> page, bool other_history) 
   }
   const std::uint32_t origin_now = disguise_.cookie_replaced ? disguise_.origin_cookie : local_now;
   const bool same_schema = !other_history && origin == origin_now;
-  const std::uint32_t local = same_schema ? local_now : different_cookie(origin, local_now);
+  const std::uint32_t local = same_schema ? local_now : unseen_cookie(origin, local_now);
   disguise_ = PageOneDisguise{local != origin, local, origin};
   store_be(cookie, local);
   page[kWriteVersionOffset] = kGuardVersionByte;

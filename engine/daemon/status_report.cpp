@@ -106,8 +106,8 @@ std::string status_text(const LocalStatus& status, double now_unix) {
              format_bytes(replica.bytes_received) + ", thereof first copy " +
                  format_bytes(replica.snapshot_bytes_received));
   append_row(text, "applied",
-             counted(replica.batches_applied, "batch", "es") + " of " +
-                 counted(replica.pages_applied, "page") + ", " +
+             counted(replica.pages_applied, "page") + " in " +
+                 counted(replica.batches_applied, "batch", "es") + ", " +
                  counted(replica.reconciles, "reconcile"));
   append_row(text, "WAL", format_bytes(replica.wal_bytes));
   if (replica.oldest_reader_seconds > 0) {

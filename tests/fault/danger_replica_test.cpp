@@ -45,13 +45,17 @@ class PausedCheckpoint {
       return real_->xUnfetch(at, offset, page);
     };
     file->pMethods = &methods_;
+  }
+  /// Begins; true once it is paused. The header must have changed since the connection last looked.
+  bool start() {
     armed_ = true;
     paused_ = released_ = false;
     thread_ = std::thread([this] {
       result_ = sqlite3_wal_checkpoint_v2(database_.raw(), "main", SQLITE_CHECKPOINT_PASSIVE,
                                           nullptr, nullptr);
     });
-    while (!paused_) std::this_thread::sleep_for(1ms);
+    for (int i = 0; i < 2000 && !paused_; ++i) std::this_thread::sleep_for(1ms);
+    return paused_;
   }
   ~PausedCheckpoint() { release(); }
   int release() {
@@ -78,6 +82,7 @@ TEST(Danger01_WalResetBug, EngineWaitsForAPausedForeignCheckpointAndNoRowIsInvis
   VersionedSource source(400);
   create_replica(path, source.image());
   const StockDatabase pin(path);
+  PausedCheckpoint foreign(path);
   {
     auto injector = attach_injector(path, source.image());
     for (int i = 0; i < 3; ++i) {
@@ -87,7 +92,7 @@ TEST(Danger01_WalResetBug, EngineWaitsForAPausedForeignCheckpointAndNoRowIsInvis
   }
   // Everything is backfilled, nothing restarted: the state in which the next engine restarts.
   ASSERT_EQ(ask(path, "PRAGMA wal_checkpoint(PASSIVE)").substr(0, 2), "0|");
-  PausedCheckpoint foreign(path);
+  ASSERT_TRUE(foreign.start());
 
   auto early = wal::Injector::attach(path, {});
   if (early) {  // what must not happen; go on to see what it costs
@@ -303,6 +308,9 @@ void check_survivor(const std::filesystem::path& path, const std::vector<Image>&
   ASSERT_EQ(ask(path, VersionedSource::kState), next_text) << when;
 }
 
+/// Header copies, nBackfill, marks, nBackfillAttempted: all that must change in the right order.
+constexpr std::size_t kIndexHeaderBytes = 136;
+
 std::vector<Image> make_versions(VersionedSource& source, int count) {
   std::vector<Image> versions{source.image()};
   for (int i = 0; i < count; ++i) versions.push_back(source.advance());
@@ -361,7 +369,7 @@ TEST(Danger04_KilledAnywhere, ReplicaKilledBetweenAnyTwoStoresToTheWalIndexGoesO
       void volatile* region = nullptr;
       sqlite3_file* file = view.file();
       if (file->pMethods->xShmMap(file, 0, 32768, 0, &region) != SQLITE_OK) return 6;
-      trap_stores(const_cast<void*>(region), 4096, at);
+      trap_stores(const_cast<void*>(region), kIndexHeaderBytes, at);
       if (!(*injector)->maintain(forced_maintenance())) return 5;
       if (!inject(**injector, versions[1], versions[2])) return 4;
       release_stores();
@@ -374,7 +382,7 @@ TEST(Danger04_KilledAnywhere, ReplicaKilledBetweenAnyTwoStoresToTheWalIndexGoesO
                    "killed before store " + std::to_string(at));
     if (HasFatalFailure()) return;
   }
-  EXPECT_GT(kills, 20);
+  EXPECT_GE(kills, 15);
 }
 
 // ---- 9: killed between the hash entries and the header ----
@@ -717,7 +725,7 @@ TEST(Danger24_FullDisk, ARealFileSystemWithoutRoom) {
     if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return 42;
     if (::mount("tmpfs", directory.path().c_str(), "tmpfs", 0, "size=2m") != 0) return 42;
     const auto path = directory / "replica.db";
-    create_replica(path, versions[0]);
+    write_file(directory / "somebody-elses", Image(300'000));
     auto local = new_replica(path, versions[0]);
     StockDatabase reader(path);
     std::size_t i = 1;
@@ -727,12 +735,12 @@ TEST(Danger24_FullDisk, ARealFileSystemWithoutRoom) {
       if (!done) break;
     }
     if (done || done.error().code != ErrorCode::kNoSpace) return 1;
-    std::cout << "  " << done.error().message << "\n";
     const int last = static_cast<int>(i) - 1;
     if (reader.query(VersionedSource::kState) != VersionedSource::state_text(last)) return 2;
-    // Room again: here the WAL itself, moved into the file and restarted.
+    if (go_on(*local, versions[i - 1], versions[i], i)) return 7;
+    if (reader.query(VersionedSource::kState) != VersionedSource::state_text(last)) return 8;
+    std::filesystem::remove(directory / "somebody-elses");
     auto maintained = local->maintain(true);
-    if (!maintained) std::cout << "  " << maintained.error().message << "\n";
     if (!maintained || !maintained->restarted) return 3;
     done = go_on(*local, versions[i - 1], versions[i], i);
     if (!done) return 4;

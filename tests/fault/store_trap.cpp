@@ -11,6 +11,7 @@ namespace {
 
 char* watched_begin = nullptr;
 std::size_t watched_size = 0;
+std::size_t protected_size = 0;
 int stores_left = 0;
 
 #if defined(__x86_64__)
@@ -19,15 +20,15 @@ constexpr greg_t kTrapFlag = 0x100;
 
 void on_store(int, siginfo_t* info, void* raw) {
   const char* at = static_cast<char*>(info->si_addr);
-  if (at < watched_begin || at >= watched_begin + watched_size) ::_exit(99);
-  if (stores_left-- == 0) ::_exit(kKilledByTrap);
-  ::mprotect(watched_begin, watched_size, PROT_READ | PROT_WRITE);
+  if (at < watched_begin || at >= watched_begin + protected_size) ::_exit(99);
+  if (at < watched_begin + watched_size && stores_left-- == 0) ::_exit(kKilledByTrap);
+  ::mprotect(watched_begin, protected_size, PROT_READ | PROT_WRITE);
   static_cast<ucontext_t*>(raw)->uc_mcontext.gregs[REG_EFL] |= kTrapFlag;
 }
 
 void after_store(int, siginfo_t*, void* raw) {
   static_cast<ucontext_t*>(raw)->uc_mcontext.gregs[REG_EFL] &= ~kTrapFlag;
-  if (watched_begin != nullptr) ::mprotect(watched_begin, watched_size, PROT_READ);
+  if (watched_begin != nullptr) ::mprotect(watched_begin, protected_size, PROT_READ);
 }
 
 #endif
@@ -38,6 +39,7 @@ void trap_stores(void* begin, std::size_t size, int stores_allowed) {
 #if defined(__x86_64__)
   watched_begin = static_cast<char*>(begin);
   watched_size = size;
+  protected_size = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
   stores_left = stores_allowed;
   struct sigaction action {};
   action.sa_flags = SA_SIGINFO;
@@ -45,7 +47,7 @@ void trap_stores(void* begin, std::size_t size, int stores_allowed) {
   ::sigaction(SIGSEGV, &action, nullptr);
   action.sa_sigaction = after_store;
   ::sigaction(SIGTRAP, &action, nullptr);
-  ::mprotect(begin, size, PROT_READ);
+  ::mprotect(begin, protected_size, PROT_READ);
 #else
   (void)begin;
   (void)size;
@@ -54,7 +56,7 @@ void trap_stores(void* begin, std::size_t size, int stores_allowed) {
 }
 
 void release_stores() {
-  if (watched_begin != nullptr) ::mprotect(watched_begin, watched_size, PROT_READ | PROT_WRITE);
+  if (watched_begin != nullptr) ::mprotect(watched_begin, protected_size, PROT_READ | PROT_WRITE);
   watched_begin = nullptr;
 }
 

@@ -17,8 +17,8 @@ inline constexpr bool kStoreTrapWorks = false;
 
 inline constexpr int kKilledByTrap = 77;
 
-/// `begin` and `size` are multiples of the system's page size. The store number `stores_allowed`,
-/// counted from 0, does not happen any more: _exit(kKilledByTrap).
+/// `begin` is at the begin of a page of the system's, `size` at most one. The store number
+/// `stores_allowed`, counted from 0, does not happen any more: _exit(kKilledByTrap).
 void trap_stores(void* begin, std::size_t size, int stores_allowed);
 void release_stores();
 
