@@ -32,10 +32,12 @@ tsan: build/tsan/build.ninja
 soak: build
 	ctest --preset soak
 
+# Micro benchmarks, then the figures of the whole beside their yardsticks (some minutes).
 bench:
 	cmake --preset release -DWALFERRY_BENCH=ON
 	cmake --build --preset release --parallel $(JOBS)
 	for program in build/release/bench/*_bench; do "$$program" || exit 1; done
+	bench/figures.sh
 
 format:
 	clang-format-19 -i $(CXX_FILES)

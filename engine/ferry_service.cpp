@@ -17,8 +17,9 @@ using net::HttpResponse;
 
 namespace {
 
+constexpr std::size_t kReadSize = std::size_t{256} * 1024;
 constexpr std::size_t kMaxNodes = 4096;       // of one manifest request: 16 MiB of hashes
-constexpr std::size_t kMaxPages = 256 * 1024;  // of one pages request
+constexpr std::size_t kMaxPages = std::size_t{256} * 1024;  // of one pages request
 
 HttpResponse error_response(const Error& error) {
   HttpResponse response;
@@ -116,7 +117,7 @@ class EndedFramesBody : public net::BodySource {
       : publication_(std::move(publication)), generation_(generation) {}
 
   net::PullState pull(net::BodyPiece& piece) override {
-    auto next = publication_->log().read(generation_, offset_, 256 * 1024);
+    auto next = publication_->log().read(generation_, offset_, kReadSize);
     if (!next) return net::PullState::kFailed;
     if (!*next) return net::PullState::kEnd;
     offset_ += (*next)->bytes.size();
@@ -255,7 +256,7 @@ HttpResponse frames(const std::shared_ptr<Publication>& publication, const std::
   const auto size = publication->log().ended_spool_size(*generation);
   if (!size) return error_response({ErrorCode::kNotFound, "the frames of generation " + parts[1] + " have not ended or are not kept any more"});
   HttpResponse response = stream_response(std::make_unique<EndedFramesBody>(publication, *generation), "public, max-age=31536000, immutable");
-  response.stream_length = *size;
+  response.stream_length = size;
   response.headers.emplace_back("etag", "\"" + parts[0] + "-" + parts[1] + "\"");
   return response;
 }

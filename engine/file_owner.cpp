@@ -10,6 +10,8 @@ namespace walferry::engine {
 
 namespace {
 
+constexpr std::size_t kEntrySize = std::size_t{16} << 10;  // of a line of /etc/passwd and the like
+
 std::int64_t as_number(const std::string& text) {
   std::int64_t number = -1;
   const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), number);
@@ -18,7 +20,7 @@ std::int64_t as_number(const std::string& text) {
 
 Result<std::int64_t> user_id(const std::string& name) {
   if (const std::int64_t number = as_number(name); number >= 0) return number;
-  std::array<char, 16 * 1024> buffer;
+  std::array<char, kEntrySize> buffer;
   passwd entry{};
   passwd* found = nullptr;
   ::getpwnam_r(name.c_str(), &entry, buffer.data(), buffer.size(), &found);
@@ -28,7 +30,7 @@ Result<std::int64_t> user_id(const std::string& name) {
 
 Result<std::int64_t> group_id(const std::string& name) {
   if (const std::int64_t number = as_number(name); number >= 0) return number;
-  std::array<char, 16 * 1024> buffer;
+  std::array<char, kEntrySize> buffer;
   group entry{};
   group* found = nullptr;
   ::getgrnam_r(name.c_str(), &entry, buffer.data(), buffer.size(), &found);

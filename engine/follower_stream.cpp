@@ -14,7 +14,7 @@ using wal::GenerationStart;
 namespace {
 
 constexpr auto kHeartbeat = 5s;
-constexpr std::size_t kReadSize = 256 * 1024;
+constexpr std::size_t kReadSize = std::size_t{256} << 10;
 
 template <class Message>
 wal::Bytes encode_small(wal::MessageType type, const Message& message) {

@@ -41,6 +41,10 @@ Status LocalReplica::write_status(const std::string& json) {
   return side_.file().write_at(bytes, wal::kStatusOffset);
 }
 
+void LocalReplica::discard_unused_side_file() {
+  if (!record_) (void)wal::remove_file(paths_.side);
+}
+
 Result<bool> LocalReplica::is_guarded() const {
   auto versions = wal::peek_database_header(paths_.database);
   if (!versions) return fail(versions.error());

@@ -582,8 +582,9 @@ Result<bool> Primary::backfill_slices() {
     if (Status noted = remember_database_file(false); !noted) return fail(noted.error());
     // Not all of it: where a slice reaches the last frame, a writer may restart the log at once.
     auto result = wal::backfill(*handle_, *header, captured - kTailFrames / 2, BackfillScope::kUpToReaders);
-    if (!result) return fail(result.error());
+    // After a failure as well: what was written until then is ours, not a foreign program's.
     if (Status noted = remember_database_file(false); !noted) return fail(noted.error());
+    if (!result) return fail(result.error());
     if (result->backfilled == done) return false;
     auto outcome = drain();
     if (!outcome) return fail(outcome.error());
@@ -617,7 +618,10 @@ Result<bool> Primary::backfill_tail() {
     return false;
   }
   auto result = wal::backfill(*handle_, *header, header->max_frame, BackfillScope::kWhole);
-  if (!result) return fail(result.error());
+  if (!result) {
+    (void)remember_database_file(false);
+    return fail(result.error());
+  }
   const bool whole = result->backfilled == header->max_frame;
   if (whole) {
     if (Status renewed = renew_log(*header); !renewed) return fail(renewed.error());

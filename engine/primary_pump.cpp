@@ -67,7 +67,7 @@ void PrimaryPump::watch_again(Watched& watched) {
 }
 
 void PrimaryPump::read_events() {
-  alignas(inotify_event) std::array<char, 16 * 1024> buffer;
+  alignas(inotify_event) std::array<char, std::size_t{16} << 10> buffer;
   for (;;) {
     const ssize_t n = ::read(inotify_, buffer.data(), buffer.size());
     if (n <= 0) return;

@@ -9,7 +9,7 @@ using wal::Hash128;
 namespace {
 
 constexpr std::size_t kNodesAtOnce = 512;       // of one manifest request
-constexpr std::size_t kPagesAtOnce = 64 * 1024;  // of one pages request
+constexpr std::size_t kPagesAtOnce = std::size_t{64} << 10;  // of one pages request
 
 }  // namespace
 

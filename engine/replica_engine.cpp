@@ -132,7 +132,11 @@ Status ReplicaEngine::start() {
 Result<Position> ReplicaEngine::sync_once() {
   if (thread_.joinable()) return fail(ErrorCode::kInvalidArgument, "this replica follows in the background already");
   if (Status followed = follow(true); !followed) {
-    note_error(followed.error());
+    {
+      const std::lock_guard lock(mutex_);
+      status_.last_error = followed.error().message;
+    }
+    set_state(ReplicaState::kStalled);
     write_status();
     return fail(followed.error());
   }
@@ -155,7 +159,10 @@ void ReplicaEngine::stop() {
   if (server_) server_->stop();
   let_go(true);
   set_state(ReplicaState::kStopped);
-  if (local_) write_status();
+  if (local_) {
+    write_status();
+    local_->discard_unused_side_file();
+  }
   local_.reset();
 }
 
@@ -195,6 +202,7 @@ void ReplicaEngine::run() {
       if (!rest(std::max(options_.interval - spent, std::chrono::milliseconds(1)))) break;
       continue;
     }
+    if (is_final(followed.error().code) && !ever_live_) return stop_because(followed.error());
     note_error(followed.error());
     auto pause = retries_.next(random());
     if (is_final(followed.error().code)) pause = options_.retry_max;  // it needs a hand first
@@ -412,10 +420,14 @@ Status ReplicaEngine::after_messages(StreamFollower& follower, bool until_caught
     set_state(ReplicaState::kLive);
     if (until_caught_up) return fail(ErrorCode::kCancelled, kCaughtUp);
   }
-  if (Clock::now() >= next_maintenance_) {
+  // Again after a while; or when much has come meanwhile, as while catching up.
+  if (Clock::now() >= next_maintenance_ || local_->injector().log_bytes() >= next_maintenance_bytes_) {
     auto done = local_->maintain(false);
     if (!done) return fail(done.error());
-    if (done->due && !done->restarted) next_maintenance_ = Clock::now() + kMaintenanceRetry;
+    if (done->due && !done->restarted) {
+      next_maintenance_ = Clock::now() + kMaintenanceRetry;
+      next_maintenance_bytes_ = local_->injector().log_bytes() + options_.wal_limit_bytes / 8;
+    }
     if (done->restarted) reader_since_ = {};
     if (done->due && done->reader_in_the_way && reader_since_ == Clock::time_point{}) reader_since_ = Clock::now();
   }
@@ -495,7 +507,19 @@ void ReplicaEngine::note_error(const Error& error) {
   set_state(ReplicaState::kStalled);
 }
 
+/// Ends the engine by itself; the one who waits for it reports the error.
+void ReplicaEngine::stop_because(const Error& error) {
+  let_go(false);
+  {
+    const std::lock_guard lock(mutex_);
+    status_.last_error = error.message;
+    status_.stopped_because = error.code;
+  }
+  set_state(ReplicaState::kStopped);
+}
+
 void ReplicaEngine::note_success() {
+  ever_live_ = true;
   retries_.succeed();
   const std::lock_guard lock(mutex_);
   status_.last_success_unix = unix_now();

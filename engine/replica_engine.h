@@ -23,7 +23,7 @@
 
 namespace walferry::engine {
 
-class ReplicaEngine : public Replica {
+class ReplicaEngine final : public Replica {
  public:
   explicit ReplicaEngine(ReplicaOptions options);
   ~ReplicaEngine() override;
@@ -58,6 +58,7 @@ class ReplicaEngine : public Replica {
 
   void set_state(ReplicaState state);
   void note_error(const Error& error);
+  void stop_because(const Error& error);
   void note_success();
   void write_status();
   void log(LogLevel level, const std::string& message) const;
@@ -66,12 +67,14 @@ class ReplicaEngine : public Replica {
   std::unique_ptr<FerryClient> client_;
   std::unique_ptr<LocalReplica> local_;
   std::optional<Position> position_;  ///< proven
+  bool ever_live_ = false;
   bool surely_ours_ = false;          ///< the local file needs no look before it is adopted
   std::uint64_t counted_commits_ = 0;  ///< of the running stream, that the status has already
   std::uint64_t counted_pages_ = 0;
   ProgressMeter progress_;
   RetrySchedule retries_;
   Clock::time_point next_maintenance_{};
+  std::uint64_t next_maintenance_bytes_ = 0;  ///< size of the log at which it is due before that
   Clock::time_point reader_since_{};
   Clock::time_point reader_warned_{};
   Clock::time_point last_file_check_{};

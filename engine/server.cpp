@@ -40,7 +40,7 @@ Result<std::vector<PublishedDatabase>> databases_in(const std::filesystem::path&
   return found;
 }
 
-class RunningServer : public Server {
+class RunningServer final : public Server {
  public:
   explicit RunningServer(ServerOptions options) : options_(std::move(options)) {}
   ~RunningServer() override { stop(); }

@@ -307,7 +307,10 @@ Result<std::vector<std::uint32_t>> parse_number_list(std::string_view text, std:
       if (number == last) break;
     }
     at = parsed.ptr;
-    if (at != end && (*at != ',' || ++at == end)) return malformed();
+    if (at == end) break;
+    if (*at != ',') return malformed();
+    ++at;
+    if (at == end) return malformed();
   }
   return numbers;
 }

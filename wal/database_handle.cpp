@@ -7,6 +7,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <system_error>
 #include <utility>
 
 #include "wal/page_hash.h"
@@ -17,7 +18,7 @@ namespace walferry::wal {
 namespace {
 
 // xRead and xWrite take at most 131,071 bytes: of more they look at the lowest 17 bits of the size.
-constexpr std::size_t kMaxTransfer = 64 * 1024;
+constexpr std::size_t kMaxTransfer = std::size_t{64} << 10;
 
 ErrorCode code_of(int rc) {
   switch (rc & 0xff) {
@@ -62,7 +63,7 @@ const char* advice_of(int rc) {
 Error sqlite_error(sqlite3* db, int rc, const std::string& what) {
   std::string text = what + ": " + sqlite().errmsg(db);
   const int number = sqlite().system_errno(db);
-  if (number != 0 && (rc & 0xff) != SQLITE_NOTADB) text += std::string(", ") + std::strerror(number);
+  if (number != 0 && (rc & 0xff) != SQLITE_NOTADB) text += std::string(", ") + std::system_category().message(number);
   return Error{number == EMFILE || number == ENFILE ? ErrorCode::kIo : code_of(rc),
                text + advice_of(rc)};
 }
@@ -193,7 +194,7 @@ Result<DatabasePeek> DatabasePeek::open(const std::filesystem::path& path) {
   const int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_NOMUTEX;
   const int rc = sqlite().open_v2(path.c_str(), &peek.db_, flags, nullptr);
   if (rc != SQLITE_OK) return fail(sqlite_error(peek.db_, rc, "opening " + path.string()));
-  sqlite().file_control(peek.db_, "main", SQLITE_FCNTL_FILE_POINTER, &peek.file_);
+  sqlite().file_control(peek.db_, "main", SQLITE_FCNTL_FILE_POINTER, static_cast<void*>(&peek.file_));
   if (peek.file_ == nullptr || peek.file_->pMethods == nullptr) {
     return fail(ErrorCode::kIo, "opening " + path.string() + ": SQLite has no file for it");
   }
@@ -271,15 +272,15 @@ Status DatabaseHandle::connect(const HandleOptions& options) {
   if (!read) return fail(read.error().while_doing("reading " + path_.string()));
 
   char* vfs = nullptr;
-  sqlite().file_control(raw_, "main", SQLITE_FCNTL_VFSNAME, &vfs);
+  sqlite().file_control(raw_, "main", SQLITE_FCNTL_VFSNAME, static_cast<void*>(&vfs));
   const std::string vfs_name = vfs != nullptr ? vfs : "";
   sqlite().free(vfs);
   if (vfs_name != "unix" && options.test_vfs == nullptr) {
     return fail(ErrorCode::kUnsupported, path_.string() + ": the VFS \"" + vfs_name +
                                              "\" is in use; walferry needs SQLite's own \"unix\"");
   }
-  sqlite().file_control(raw_, "main", SQLITE_FCNTL_FILE_POINTER, &database_);
-  sqlite().file_control(raw_, "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal_);
+  sqlite().file_control(raw_, "main", SQLITE_FCNTL_FILE_POINTER, static_cast<void*>(&database_));
+  sqlite().file_control(raw_, "main", SQLITE_FCNTL_JOURNAL_POINTER, static_cast<void*>(&wal_));
   if (database_ == nullptr || database_->pMethods == nullptr || wal_ == nullptr ||
       wal_->pMethods == nullptr) {
     return fail(ErrorCode::kUnsupported, path_.string() + ": SQLite has no WAL open for it");

@@ -16,6 +16,10 @@ namespace {
 constexpr auto kLockPatience = 2s;
 constexpr auto kShortRestartPatience = 1ms;
 constexpr auto kLongRestartPatience = 50ms;
+/// Beyond three quarters of what it may outgrow its limit by, the log waits for readers that leave
+/// gaps at all, however long they read. Where they do not, that is tried again only now and then.
+constexpr auto kLastRestartPatience = 500ms;
+constexpr auto kLastPatienceAgain = 2500ms;
 constexpr auto kRestartRetry = 200us;
 constexpr std::uint32_t kHashPages = 64;
 constexpr std::uint32_t kSumPages = 256;
@@ -88,6 +92,8 @@ WalPoint Injector::wal_point() const noexcept {
 }
 
 std::uint64_t Injector::wal_bytes() const { return handle_->wal_size().value_or(0); }
+
+std::uint64_t Injector::log_bytes() const noexcept { return header_.max_frame * frame_size(page_size()); }
 
 Status Injector::read_page(std::uint32_t page, std::span<std::byte> bytes) {
   if (auto held = held_.find(page); held != held_.end()) {
@@ -162,13 +168,13 @@ Status Injector::add_page(std::uint32_t page, std::span<const std::byte> bytes) 
 Result<Hash128> Injector::contribution(std::uint32_t page) {
   if (page > page_count_ && !spilled_new_.contains(page)) return Hash128{};
   if (page == lock_byte_page(page_size())) return Hash128{};
-  std::vector<std::byte> bytes(page_size());
   auto frame = handle_->index().find_frame(page, header_.max_frame + spilled_frames_);
   if (!frame) return fail(frame.error());
-  const Status read = *frame != 0 ? handle_->read_wal(bytes, frame_offset(*frame, page_size()) + kFrameHeaderSize)
-                                  : handle_->read_database(bytes, std::uint64_t{page - 1} * page_size());
+  old_page_.resize(page_size());
+  const Status read = *frame != 0 ? handle_->read_wal(old_page_, frame_offset(*frame, page_size()) + kFrameHeaderSize)
+                                  : handle_->read_database(old_page_, std::uint64_t{page - 1} * page_size());
   if (!read) return fail(read.error());
-  return hash_page(page, bytes, disguise_);
+  return hash_page(page, old_page_, disguise_);
 }
 
 /// Moves the pending root by the held pages.
@@ -243,11 +249,13 @@ Status Injector::write_frames(std::uint32_t commit_page_count) {
     if (Status begun = begin_log(); !begun) return begun;
   }
   const std::size_t size = frame_size(page_size());
+  const std::size_t at_once = std::max<std::size_t>(1, kWriteBuffer / size);
+  const bool big = header_.big_endian_words != 0;
   const std::uint32_t first = header_.max_frame + spilled_frames_ + 1;
   std::uint32_t next = first;
-  std::uint32_t buffered_from = first;
-  buffer_.clear();
+  std::size_t buffered = 0;
   std::size_t left = held_.size();
+  buffer_.resize(std::min(at_once, left) * size);
   std::vector<std::uint32_t> numbers;
   numbers.reserve(held_.size());
   for (const auto& [page, bytes] : held_) {
@@ -255,22 +263,20 @@ Status Injector::write_frames(std::uint32_t commit_page_count) {
     frame.page_number = page;
     frame.commit_page_count = --left == 0 ? commit_page_count : 0;
     frame.salts = header_.salts;
-    const std::size_t at = buffer_.size();
-    buffer_.resize(at + size);
-    std::byte* raw = buffer_.data() + at;
+    std::byte* raw = buffer_.data() + buffered * size;
     frame.encode(raw);
     std::memcpy(raw + kFrameHeaderSize, bytes.data(), bytes.size());
-    const bool big = header_.big_endian_words != 0;
     chain_ = extend_checksum(chain_, std::span<const std::byte>(raw, 8), big);
     chain_ = extend_checksum(chain_, std::span<const std::byte>(raw + kFrameHeaderSize, page_size()), big);
     frame.checksum = chain_;
     frame.encode(raw);
     numbers.push_back(page);
     ++next;
-    if (buffer_.size() + size > kWriteBuffer || left == 0) {
-      if (Status written = handle_->write_wal(buffer_, frame_offset(buffered_from, page_size())); !written) return written;
-      buffer_.clear();
-      buffered_from = next;
+    if (++buffered == at_once || left == 0) {
+      const auto from = next - static_cast<std::uint32_t>(buffered);
+      const auto frames = std::span<const std::byte>(buffer_).first(buffered * size);
+      if (Status written = handle_->write_wal(frames, frame_offset(from, page_size())); !written) return written;
+      buffered = 0;
     }
   }
   for (std::uint32_t i = 0; i < numbers.size(); ++i) {
@@ -369,13 +375,18 @@ void Injector::rollback() {
 
 Result<Injector::MaintenanceResult> Injector::maintain(const Maintenance& maintenance) {
   MaintenanceResult result;
-  const std::uint64_t bytes = header_.max_frame * frame_size(page_size());
+  const std::uint64_t bytes = log_bytes();
   result.due = bytes >= options_.wal_limit_bytes;
   if ((!result.due && !maintenance.force) || header_.max_frame == 0 || has_pages()) return result;
   // Once all is backfilled, new readers need no frame of the log: whoever still does goes soon.
   // Nothing is injected meanwhile, so the wait is short, and longer only where the log outgrows.
   const bool outgrown = bytes >= options_.wal_limit_bytes + options_.wal_limit_bytes / 2;
-  const auto deadline = std::chrono::steady_clock::now() + (outgrown ? kLongRestartPatience : kShortRestartPatience);
+  const auto now = std::chrono::steady_clock::now();
+  auto deadline = now + (outgrown ? kLongRestartPatience : kShortRestartPatience);
+  if (bytes >= options_.wal_limit_bytes + options_.wal_limit_bytes / 4 * 3 && now >= next_last_patience_) {
+    deadline = now + kLastRestartPatience;
+    next_last_patience_ = now + kLastPatienceAgain;
+  }
   for (;;) {
     result.reader_in_the_way = false;
     if (Status moved = backfill_to_file(maintenance, result); !moved) return fail(moved.error());
@@ -389,6 +400,7 @@ Result<Injector::MaintenanceResult> Injector::maintain(const Maintenance& mainte
     std::this_thread::sleep_for(kRestartRetry);
   }
   result.reader_in_the_way = !result.restarted;
+  if (result.restarted) next_last_patience_ = {};
   if (result.restarted && wal_bytes() > 2 * options_.wal_limit_bytes) {
     if (Status cut = handle_->truncate_wal(0); !cut) return fail(cut.error());
   }

@@ -12,6 +12,7 @@
 /// Thread safety: one thread uses an injector; read_page_for_others() may be called from any.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -98,6 +99,8 @@ class Injector {
   };
   Result<MaintenanceResult> maintain(const Maintenance& maintenance);
   [[nodiscard]] std::uint64_t wal_bytes() const;
+  /// Of the log in that file: what readers see, without what an earlier, longer log left behind.
+  [[nodiscard]] std::uint64_t log_bytes() const noexcept;
 
   /// Takes the guard off: the file is an ordinary database again. Nothing may follow but close.
   Status remove_guard();
@@ -119,6 +122,7 @@ class Injector {
   std::optional<SlotLock> checkpoint_;
   std::optional<SlotLock> writer_;
   InjectorOptions options_;
+  std::chrono::steady_clock::time_point next_last_patience_;
   IndexHeader header_;       ///< as published
   std::uint32_t page_count_ = 0;
   Hash128 root_;
@@ -129,7 +133,8 @@ class Injector {
   PageSet spilled_new_;                   ///< spilled pages beyond page_count_
   Checksum chain_;                        ///< after the spilled frames
   Hash128 pending_root_;
-  Bytes buffer_;
+  Bytes buffer_;                          ///< frames on their way to the WAL
+  std::vector<std::byte> old_page_;
   std::shared_mutex publish_mutex_;       ///< read_page_for_others() against publish and restart
   std::unique_ptr<WalIndex> others_index_;  ///< maps regions on its own, for read_page_for_others()
   std::mutex others_mutex_;

@@ -14,7 +14,7 @@ namespace {
 
 constexpr int kZstdLevel = 1;
 constexpr std::size_t kSmallestWorthTrying = 256;
-constexpr std::size_t kSampleSize = 64 * 1024;
+constexpr std::size_t kSampleSize = std::size_t{64} << 10;
 constexpr std::uint8_t kCodecRaw = 0;
 constexpr std::uint8_t kCodecZstd = 1;
 

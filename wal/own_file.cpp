@@ -7,7 +7,7 @@
 
 #include <cerrno>
 #include <ctime>
-#include <cstring>
+#include <system_error>
 #include <utility>
 
 namespace walferry::wal {
@@ -57,7 +57,7 @@ const char* advice_of(int number) {
 }  // namespace
 
 Error system_error(int number, const std::string& what) {
-  return Error{code_of(number), what + ": " + std::strerror(number) + advice_of(number)};
+  return Error{code_of(number), what + ": " + std::system_category().message(number) + advice_of(number)};
 }
 
 Result<OwnFile> OwnFile::open(const std::filesystem::path& path, Mode mode) {

@@ -11,7 +11,7 @@ namespace walferry::wal {
 
 namespace {
 
-constexpr std::uint64_t kGrowth = 64 * 1024;  // entries: 1 MiB of file at a time
+constexpr std::uint64_t kGrowth = std::uint64_t{64} << 10;  // entries: 1 MiB of file at a time
 
 std::uint32_t parents_of(std::uint32_t count) { return (count + kTreeFanout - 1) / kTreeFanout; }
 

@@ -4,6 +4,7 @@
 #include <array>
 #include <charconv>
 #include <cstring>
+#include <ranges>
 #include <string>
 
 namespace walferry::wal {
@@ -421,12 +422,11 @@ void PublishedLog::drop_old_generations() {
   // Frames: the newest ended generation always, older ones as far as the retention reaches.
   std::uint64_t kept = 0;
   bool newest = true;
-  for (auto it = generations_.rbegin(); it != generations_.rend(); ++it) {
-    Generation& generation = it->second;
+  for (auto& [number, generation] : std::views::reverse(generations_)) {
     if (!generation.ended || !generation.spool) continue;
     kept += generation.spool_size;
     if (kept > options_.retention_bytes && !newest) {
-      (void)remove_file(spool_path(generation.number));
+      (void)remove_file(spool_path(number));
       generation.spool.reset();
       generation.commits.clear();
       generation.commits.shrink_to_fit();

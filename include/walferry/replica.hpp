@@ -48,6 +48,9 @@ struct ReplicaStatus {
   double lag_seconds = 0;            ///< 0 while live; else since when we have not been live
   double last_success_unix = 0;      ///< when we last knew that we had everything; 0: never
   std::string last_error;            ///< empty when the last attempt went well
+  /// Why the engine stopped by itself: something that it must not overrule and that no waiting
+  /// mends (a foreign file in its place, say). None while it runs or was told to stop.
+  std::optional<ErrorCode> stopped_because;
   std::uint64_t bytes_received = 0;  ///< on the wire, since the engine started
   std::uint64_t snapshot_bytes_received = 0;  ///< thereof for the first copy
   std::uint64_t batches_applied = 0;

@@ -55,6 +55,8 @@ void trap_stores(void* begin, std::size_t size, int stores_allowed) {
 #endif
 }
 
+int trapped_stores_left() { return stores_left; }
+
 void release_stores() {
   if (watched_begin != nullptr) ::mprotect(watched_begin, protected_size, PROT_READ | PROT_WRITE);
   watched_begin = nullptr;

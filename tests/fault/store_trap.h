@@ -21,5 +21,7 @@ inline constexpr int kKilledByTrap = 77;
 /// `stores_allowed`, counted from 0, does not happen any more: _exit(kKilledByTrap).
 void trap_stores(void* begin, std::size_t size, int stores_allowed);
 void release_stores();
+/// How many more stores would have been allowed.
+int trapped_stores_left();
 
 }  // namespace walferry::test
