@@ -37,9 +37,7 @@ constexpr auto kReattachPause = 250ms;
 constexpr auto kReaderWarning = 10s;
 constexpr auto kReaderWarningAgain = 60s;
 constexpr std::uint32_t kTailFrames = 64;   // what slices aim to leave for the tail
-constexpr int kMostSlices = 4;              // writers that are faster than that are held for the rest
-constexpr int kMostSyncsAhead = 3;
-constexpr auto kShortSync = 2ms;
+constexpr int kMostSlices = 2;              // writers that are faster than that are held for the rest
 constexpr std::uint32_t kScanPages = 64;
 
 std::uint64_t now_us() {
@@ -534,9 +532,19 @@ Clock::duration Primary::end_generation_if_due(Clock::time_point now) {
   const std::uint64_t size = wal::frame_size(handle_->page_size());
   const std::uint64_t log_bytes = capture_->cursor().frame * size;
   const std::uint64_t generation_bytes = (capture_->cursor().frame - publication_->log().start().cursor.frame) * size;
-  if (drained_whole_ || log_bytes < options_.wal_limit_bytes || generation_bytes < options_.wal_limit_bytes / 8) return kQuietTick;
+  if (drained_whole_ || generation_bytes < options_.wal_limit_bytes / 8) return kQuietTick;
   if (now < next_backfill_) return next_backfill_ - now;
-  auto ready = backfill_slices();
+  if (log_bytes < options_.wal_limit_bytes) {
+    // Half of the work is done when half of the limit is reached: the less is left for the end,
+    // the less the log outgrows its limit meanwhile.
+    const bool early = generation_bytes >= options_.wal_limit_bytes / 2 && handle_->index().backfill() <= publication_->log().start().cursor.frame;
+    if (!early) return kQuietTick;
+    auto moved = backfill_slices(1);
+    if (!moved) log(LogLevel::kError, "the WAL cannot be backfilled: " + moved.error().message);
+    if (!moved || !*moved) next_backfill_ = Clock::now() + kReattachPause;
+    return {};
+  }
+  auto ready = backfill_slices(kMostSlices);
   if (ready && *ready) ready = backfill_tail();
   if (!ready) {
     log(LogLevel::kError, "the WAL cannot be backfilled: " + ready.error().message);
@@ -572,13 +580,14 @@ void Primary::note_reader_in_the_way(Clock::time_point now) {
 
 /// Backfills without the write lock, capturing in between, until little is left for the tail. False
 /// when a reader is in the way.
-Result<bool> Primary::backfill_slices() {
-  for (int i = 0; i < kMostSlices; ++i) {
+Result<bool> Primary::backfill_slices(int most) {
+  const auto most_tail_frames = std::max(kTailFrames, static_cast<std::uint32_t>(options_.wal_limit_bytes / 16 / wal::frame_size(handle_->page_size())));
+  for (int i = 0; i < most; ++i) {
     const auto header = handle_->index().read_header();
     if (!header || header->salts != capture_->cursor().salts) return false;
     const std::uint32_t captured = capture_->cursor().frame;
     const std::uint32_t done = handle_->index().backfill();
-    if (captured <= done + kTailFrames) return true;
+    if (captured <= done + most_tail_frames) return true;
     if (Status noted = remember_database_file(false); !noted) return fail(noted.error());
     // Not all of it: where a slice reaches the last frame, a writer may restart the log at once.
     auto result = wal::backfill(*handle_, *header, captured - kTailFrames / 2, BackfillScope::kUpToReaders);
@@ -595,13 +604,8 @@ Result<bool> Primary::backfill_slices() {
 
 /// The rest, with the write lock held: afterwards the generation has ended.
 Result<bool> Primary::backfill_tail() {
-  // What is synced now need not be synced while writers wait. Each sync leaves what was written
-  // during it, a fraction of what it wrote.
-  for (int i = 0; i < kMostSyncsAhead; ++i) {
-    const auto begun = Clock::now();
-    if (Status synced = handle_->sync_wal(); !synced) return fail(synced.error());
-    if (Clock::now() - begun < kShortSync) break;
-  }
+  // What is synced now need not be synced while writers wait.
+  if (Status synced = handle_->sync_wal(); !synced) return fail(synced.error());
   if (auto outcome = drain(); !outcome || *outcome != DrainOutcome::kCaughtUp) return false;
   const auto deadline = Clock::now() + kWriterPatience;
   std::optional<SlotLock> writer;
@@ -684,7 +688,7 @@ Status Primary::begin_next_generation() {
 void Primary::settle() {
   if (!handle_) return;
   if (auto outcome = drain(); outcome && *outcome == DrainOutcome::kCaughtUp && !drained_whole_) {
-    auto done = backfill_slices();
+    auto done = backfill_slices(kMostSlices);
     if (done && *done) done = backfill_tail();
     if (!done) log(LogLevel::kWarning, "the WAL could not be backfilled at the end: " + done.error().message);
   }

@@ -86,7 +86,7 @@ class Primary {
   Status remember_database_file(bool settled);
 
   Clock::duration end_generation_if_due(Clock::time_point now);
-  Result<bool> backfill_slices();
+  Result<bool> backfill_slices(int most);
   Result<bool> backfill_tail();
   Status renew_log(wal::IndexHeader& header);
   Status begin_next_generation();

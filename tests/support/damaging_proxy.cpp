@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cmath>
 #include <stdexcept>
 
@@ -146,6 +147,9 @@ void DamagingProxy::carry(Connection& connection, Plan plan) {
       bytes_from_server_ += size;
       open = pass_damaged(connection.client, buffer.substr(0, size), passed, plan);
       passed += size;
+      if (const std::uint64_t rate = rate_) {
+        std::this_thread::sleep_for(std::chrono::microseconds(size * 1'000'000 / rate));
+      }
     }
   }
   const std::lock_guard lock(mutex_);

@@ -35,6 +35,8 @@ class DamagingProxy {
   /// From now on each connection is damaged once, within its first `reach` bytes from the server;
   /// connections that are open are cut.
   void set_damage(Damage damage, std::uint64_t reach);
+  /// Lets at most so many bytes per second of the server pass on each connection; 0: no limit.
+  void set_rate(std::uint64_t bytes_per_second) { rate_ = bytes_per_second; }
   /// Ends each connection now; new ones are accepted.
   void cut_connections();
   [[nodiscard]] std::uint64_t damages_done() const noexcept { return damages_done_; }
@@ -70,6 +72,7 @@ class DamagingProxy {
   std::atomic<bool> stopping_ = false;
   std::atomic<std::uint64_t> damages_done_ = 0;
   std::atomic<std::uint64_t> bytes_from_server_ = 0;
+  std::atomic<std::uint64_t> rate_ = 0;
   std::thread acceptor_;
 };
 

@@ -96,7 +96,8 @@ std::vector<std::string> StockDatabase::rows(const std::string& sql) {
 std::vector<std::string> StockDatabase::dump() {
   run("BEGIN");
   std::vector<std::string> all = rows("SELECT type, name, tbl_name, sql FROM sqlite_schema");
-  for (const char* pragma : {"user_version", "application_id", "encoding", "page_size"}) {
+  for (const char* pragma : {"user_version", "application_id", "encoding", "page_size",
+                             "page_count", "freelist_count", "auto_vacuum"}) {
     all.push_back(std::string(pragma) + " " + text(std::string("PRAGMA ") + pragma));
   }
   std::vector<std::string> tables;

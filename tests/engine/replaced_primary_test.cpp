@@ -1,0 +1,182 @@
+// What may happen to the primary's files, and to a follower that was away meanwhile.
+#include <gtest/gtest.h>
+
+#include "tests/support/ferry_fixture.h"
+
+namespace walferry::tests {
+namespace {
+
+namespace fs = std::filesystem;
+
+void remove_log(const std::string& database) {
+  fs::remove(database + "-wal");
+  fs::remove(database + "-shm");
+}
+
+class ReplacedPrimary : public FerryTest {
+ protected:
+  // app.db has moved on since it was backed up as backup.db.
+  void SetUp() override {
+    begin(filled_table("t", 2000, 300));
+    ASSERT_EQ(walferry({"copy", origin_, backup_}).exit_code, 0);
+    sql(backup_, "PRAGMA journal_mode=WAL; PRAGMA wal_checkpoint(TRUNCATE);");
+    change("later");
+    expect_equal();
+  }
+  void change(const std::string& text) {
+    sql(origin_, "UPDATE t SET text = '" + text + "' || id WHERE id % 50 = 0;");
+  }
+  void expect_goes_on() {
+    expect_equal();
+    change("after");
+    sql(origin_, filled_table("more", 100, 100));
+    expect_equal();
+    EXPECT_EQ(replica_->count_in_log("bootstrapping"), 1U);
+  }
+  std::string backup_ = directory_ / "backup.db";
+};
+
+TEST_F(ReplacedPrimary, Danger20_ByMoveWhileServing) {
+  remove_log(origin_);
+  fs::rename(backup_, origin_);
+  ASSERT_TRUE(primary_->wait_for_log("attaching anew"));
+  ASSERT_TRUE(primary_->wait_for_log("begins new log"));
+  expect_goes_on();
+  EXPECT_EQ(StockDatabase(local_).number("SELECT count(*) FROM t WHERE text LIKE 'later%'"), 0);
+}
+
+TEST_F(ReplacedPrimary, Danger20_ByCopyInPlaceWhileServing) {
+  remove_log(origin_);
+  fs::copy_file(backup_, origin_, fs::copy_options::overwrite_existing);
+  ASSERT_TRUE(primary_->wait_for_log("attaching anew"));
+  expect_goes_on();
+  EXPECT_EQ(StockDatabase(local_).number("SELECT count(*) FROM t WHERE text LIKE 'later%'"), 0);
+}
+
+TEST_F(ReplacedPrimary, Danger20_ByMoveWhileDown) {
+  EXPECT_EQ(primary_->stop(), 0);
+  remove_log(origin_);
+  fs::rename(backup_, origin_);
+  ASSERT_NO_FATAL_FAILURE(serve());
+  expect_goes_on();
+}
+
+TEST_F(ReplacedPrimary, Danger20_ByCopyInPlaceAfterAKill) {
+  primary_->kill_hard();
+  remove_log(origin_);
+  fs::copy_file(backup_, origin_, fs::copy_options::overwrite_existing);
+  ASSERT_NO_FATAL_FAILURE(serve());
+  expect_goes_on();
+}
+
+TEST_F(ReplacedPrimary, Danger20_LogDeletedAfterAKillTakesCommitsBack) {
+  change("lost");
+  expect_equal();
+  primary_->kill_hard();
+  remove_log(origin_);
+  ASSERT_NO_FATAL_FAILURE(serve());
+  expect_goes_on();
+  EXPECT_EQ(StockDatabase(local_).number("SELECT count(*) FROM t WHERE text LIKE 'lost%'"), 0);
+}
+
+TEST_F(ReplacedPrimary, Danger20_LogDeletedWhileServing) {
+  remove_log(origin_);
+  ASSERT_TRUE(primary_->wait_for_log("attaching anew"));
+  expect_goes_on();
+}
+
+TEST_F(ReplacedPrimary, ForeignCheckpointWhileDownIsBridged) {
+  change("before");
+  primary_->kill_hard();
+  sql(origin_, "PRAGMA wal_checkpoint(TRUNCATE);");
+  change("between");
+  sql(origin_, "PRAGMA wal_checkpoint(TRUNCATE);");
+  ASSERT_NO_FATAL_FAILURE(serve());
+  expect_goes_on();
+  EXPECT_EQ(primary_->count_in_log("begins new log"), 0U);
+  EXPECT_EQ(figure("reconciles"), 0U);
+}
+
+TEST_F(ReplacedPrimary, UncleanRestartIsProvenWhereTheLogStands) {
+  StockDatabase application(origin_);  // keeps the WAL from being deleted
+  application.run("UPDATE t SET text = 'x' WHERE id < 20");
+  primary_->kill_hard();
+  application.run("UPDATE t SET text = 'y' WHERE id < 20");
+  ASSERT_NO_FATAL_FAILURE(serve());
+  expect_goes_on();
+  EXPECT_EQ(primary_->count_in_log("bridge the gap"), 0U);
+  EXPECT_EQ(figure("reconciles"), 0U);
+}
+
+class Danger21_LongAway : public FerryTest {
+ protected:
+  static std::uint64_t differing_pages(const std::string& a, const std::string& b) {
+    const std::string left = content_of(a);
+    const std::string right = content_of(b);
+    std::uint64_t count = 0;
+    for (std::size_t at = 0; at < right.size(); at += 4096) {
+      if (left.size() < at + 4096 || left.compare(at, 4096, right, at, 4096) != 0) ++count;
+    }
+    return count;
+  }
+};
+
+TEST_F(Danger21_LongAway, CatchesUpOverTenGenerationsAndARestartWithLittleTraffic) {
+  sql(origin_, "PRAGMA journal_mode=WAL;" + filled_table("t", 20'000, 380));
+  ASSERT_NO_FATAL_FAILURE(serve({"--wal-limit", "256K", "--retention", "512K"}));
+  ASSERT_EQ(sync_once().exit_code, 0);
+  const std::string before = directory_ / "before.db";
+  fs::copy_file(local_, before);
+
+  // The same two hundred pages over and over: far more frames than pages that differ.
+  std::uint64_t generations = 0;
+  for (int restart = 0; restart < 2; ++restart) {
+    {
+      StockDatabase origin(origin_);
+      int round = 0;
+      ASSERT_TRUE(wait_until([&] {
+        for (int i = 0; i < 20; ++i, ++round) {
+          origin.run("UPDATE t SET text = 'round " + std::to_string(round) +
+                     "' || hex(randomblob(170)) WHERE id % 100 = " + std::to_string(round % 5));
+        }
+        return json_number(primary_->status(), "generations_ended") >= 6;
+      }));
+      generations += json_number(primary_->status(), "generations_ended");
+    }
+    EXPECT_EQ(primary_->stop(), 0);
+    if (restart == 0) {
+      ASSERT_NO_FATAL_FAILURE(serve());
+    }
+  }
+  EXPECT_GE(generations, 10U);
+  const std::uint64_t differing = differing_pages(before, origin_);
+  ASSERT_NO_FATAL_FAILURE(serve());
+  const Finished synced = sync_once();
+  EXPECT_EQ(synced.exit_code, 0) << synced.error;
+  const std::uint64_t fetched = figure("bytes_received");
+  EXPECT_EQ(difference_of_files(origin_, local_), "");
+  EXPECT_EQ(figure("reconciles"), 0U);
+  EXPECT_LE(fetched, differing * 4096 * 11 / 10 + 64 * 1024) << differing << " pages differ";
+}
+
+TEST_F(Danger21_LongAway, CatchesUpWhereTheHistoryIsNotKeptAnyMore) {
+  sql(origin_, "PRAGMA journal_mode=WAL;" + filled_table("t", 20'000, 380));
+  ASSERT_NO_FATAL_FAILURE(serve({"--wal-limit", "256K"}));
+  ASSERT_EQ(sync_once().exit_code, 0);
+  const std::string before = directory_ / "before.db";
+  fs::copy_file(local_, before);
+  EXPECT_EQ(primary_->stop(), 0);
+  fs::remove_all(origin_ + "-walferry-log");
+  sql(origin_, "UPDATE t SET text = 'other' WHERE id % 400 = 0; PRAGMA wal_checkpoint(TRUNCATE);");
+  const std::uint64_t differing = differing_pages(before, origin_);
+  ASSERT_NO_FATAL_FAILURE(serve());
+  const Finished synced = sync_once();
+  EXPECT_EQ(synced.exit_code, 0) << synced.error;
+  EXPECT_EQ(difference_of_files(origin_, local_), "");
+  // The manifest of 2,000 pages has some 2,000 hashes of 16 bytes below its inner nodes.
+  EXPECT_LE(figure("bytes_received"), differing * 4096 * 11 / 10 + 64 * 1024)
+      << differing << " pages differ";
+}
+
+}  // namespace
+}  // namespace walferry::tests
