@@ -628,6 +628,7 @@ Result<bool> Primary::backfill_tail() {
   }
   const bool whole = result->backfilled == header->max_frame;
   if (whole) {
+    source_->set_generation_is_ending(true);
     if (Status renewed = renew_log(*header); !renewed) return fail(renewed.error());
   }
   writer.reset();

@@ -23,6 +23,7 @@ constexpr auto kReaderWarningAgain = 60s;
 /// hardly a page matches.
 constexpr double kAdoptionShare = 0.25;
 constexpr std::uint32_t kHashPages = 64;
+constexpr int kReconcilesAtOnce = 2;
 
 /// Ends a stream that was to catch up and has; never seen outside.
 constexpr const char* kCaughtUp = "caught up";
@@ -131,7 +132,14 @@ Status ReplicaEngine::start() {
 
 Result<Position> ReplicaEngine::sync_once() {
   if (thread_.joinable()) return fail(ErrorCode::kInvalidArgument, "this replica follows in the background already");
-  if (Status followed = follow(true); !followed) {
+  Status followed = follow(true);
+  for (int again = 0; again < kReconcilesAtOnce && !followed && !position_ && local_->attached(); ++again) {
+    // The history is another, or the file is not what its position says: to be compared at once.
+    const ErrorCode code = followed.error().code;
+    if (code != ErrorCode::kHistoryChanged && code != ErrorCode::kCorrupt) break;
+    followed = follow(true);
+  }
+  if (!followed) {
     {
       const std::lock_guard lock(mutex_);
       status_.last_error = followed.error().message;
@@ -327,15 +335,25 @@ Status ReplicaEngine::check_adoption(const net::Info& info) {
   return {};
 }
 
+/// Whether the local file carries our guard and its record names this log: whatever was done to it
+/// since, an older backup put in its place for one, it is a replica and nothing else.
+bool ReplicaEngine::is_replica_of(const LogId& log) const {
+  const auto& record = local_->record();
+  return local_->attached() && record && record->kind == wal::ReplicaRecord::Kind::kReplica && !record->points.empty() &&
+         record->points.front().position.log == log;
+}
+
 Result<Position> ReplicaEngine::reconcile() {
   set_state(ReplicaState::kReconciling);
   auto info = client_->info();
   if (!info) return fail(info.error());
   if (!surely_ours_) {
     const bool attached = local_->attached();
-    if (Status looked = check_adoption(*info); !looked) {
-      if (attached) let_go(false);
-      return fail(looked.error());
+    if (!is_replica_of(info->position.log)) {
+      if (Status looked = check_adoption(*info); !looked) {
+        if (attached) let_go(false);
+        return fail(looked.error());
+      }
     }
     if (!attached) {
       auto proven = local_->attach([this] { return check_stop(); });

@@ -47,6 +47,7 @@ class ReplicaEngine final : public Replica {
   /// Leaves the pages that differ in the transaction under way; the stream completes it.
   Result<Position> reconcile();
   Status check_adoption(const net::Info& info);
+  [[nodiscard]] bool is_replica_of(const LogId& log) const;
   Status stream(const Position& from, bool image, bool until_caught_up);
   Result<std::chrono::milliseconds> tick(StreamFollower& follower);
   Status after_messages(StreamFollower& follower, bool until_caught_up);

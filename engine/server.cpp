@@ -109,6 +109,8 @@ class RunningServer final : public Server {
   Status add(const PublishedDatabase& database, std::vector<std::unique_ptr<Primary>>& share) {
     auto real = wal::resolve_database_path(database.path);
     if (!real) return fail(real.error());
+    // Said before anything else: what stands in the way of publishing a replica is not its engine.
+    if (Status own = wal::check_not_a_replica(*real); !own) return own;
     wal::PublishedLogOptions log_options;
     log_options.retention_bytes = options_.retention_bytes;
     log_options.retained_generations = options_.retained_generations;

@@ -130,7 +130,9 @@ std::string_view version() noexcept { return WALFERRY_VERSION; }
 std::string_view sqlite_version() noexcept { return wal::sqlite().libversion(); }
 
 Result<LocalStatus> read_local_status(const std::filesystem::path& path) {
-  auto side = open_side_file(path);
+  // While the first copy is fetched there is a side file, but nothing to resolve yet.
+  auto real = wal::resolve_database_path(path);
+  auto side = open_side_file(real ? *real : path);
   if (!side) return fail(side.error());
   LocalStatus status;
   status.engine_running = side->file().is_taken();

@@ -46,6 +46,11 @@ class Reader {
     if (value > UINT32_MAX) missing(name);
     return static_cast<std::uint32_t>(value);
   }
+  std::uint16_t number16(const char* name) {
+    const std::uint64_t value = number(name);
+    if (value > UINT16_MAX) missing(name);
+    return static_cast<std::uint16_t>(value);
+  }
   double real(const char* name) {
     const json::value* member = find(name);
     if (member == nullptr) return 0;
@@ -59,6 +64,12 @@ class Reader {
     if (member == nullptr) return {};
     if (!member->is_string()) return missing(name), std::string();
     return std::string(member->get_string());
+  }
+  const json::array* array(const char* name) {
+    const json::value* member = find(name);
+    if (member == nullptr) return nullptr;
+    if (!member->is_array()) return missing(name), nullptr;
+    return &member->get_array();
   }
   Position position(const char* name) {
     const json::value* member = find(name);
@@ -171,10 +182,9 @@ Result<ServerStatus> parse_server_status(std::string_view text) {
   Reader reader(text);
   ServerStatus status;
   status.address = reader.text("address");
-  status.port = static_cast<std::uint16_t>(reader.number32("port"));
-  const json::value* databases = reader.find("databases");
-  if (databases != nullptr && databases->is_array()) {
-    for (const json::value& value : databases->get_array()) {
+  status.port = reader.number16("port");
+  if (const json::array* databases = reader.array("databases")) {
+    for (const json::value& value : *databases) {
       Reader inner(value);
       DatabaseStatus d;
       d.name = inner.text("name");

@@ -147,7 +147,7 @@ Result<bool> Capture::commit_is_imminent(bool restartable) {
   const bool other_log = log_on_disk.salts != cursor_.salts;
   if (other_log && !restartable) return false;
   const CaptureCursor& from = other_log ? log_on_disk : cursor_;
-  if (scan_.salts != from.salts || scan_.frame < from.frame) {
+  if (scan_.salts != from.salts || scan_.frame <= from.frame) {
     scan_ = from;
     scan_found_ = false;
   }

@@ -145,6 +145,12 @@ Result<sqlite3*> open_connection(const std::filesystem::path& path, const Handle
   return db;
 }
 
+Error is_a_replica(const std::filesystem::path& path) {
+  return {ErrorCode::kRefused,
+          path.string() + " is a replica: publish it onward with \"walferry replicate ... --listen\", or make it a "
+                          "database of its own with \"walferry detach\""};
+}
+
 }  // namespace
 
 Result<std::filesystem::path> resolve_database_path(const std::filesystem::path& path) {
@@ -230,6 +236,13 @@ Result<std::array<std::byte, kDatabaseHeaderSize>> peek_database_header(const st
   return header;
 }
 
+Status check_not_a_replica(const std::filesystem::path& path) {
+  auto header = peek_database_header(path);
+  // What else there is to say of the file is said by opening it.
+  if (header && (*header)[kWriteVersionOffset] == kGuardVersionByte) return fail(is_a_replica(path));
+  return {};
+}
+
 Result<std::unique_ptr<DatabaseHandle>> DatabaseHandle::open(const std::filesystem::path& path,
                                                              const HandleOptions& options) {
   auto real = resolve_database_path(path);
@@ -302,11 +315,7 @@ Status DatabaseHandle::connect(const HandleOptions& options) {
                 path_.string() + " reserves bytes at the end of each page (an encryption or checksum "
                                  "VFS uses them), which stock SQLite would destroy: not supported");
   }
-  if (options.refuse_guarded && header[kWriteVersionOffset] == kGuardVersionByte) {
-    return fail(ErrorCode::kRefused,
-                path_.string() + " is a replica: publish it onward with \"walferry replicate ... "
-                                 "--listen\", or make it a database of its own with \"walferry detach\"");
-  }
+  if (options.refuse_guarded && header[kWriteVersionOffset] == kGuardVersionByte) return fail(is_a_replica(path_));
   return {};
 }
 

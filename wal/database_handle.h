@@ -121,6 +121,8 @@ Result<std::filesystem::path> resolve_database_path(const std::filesystem::path&
 /// The first 100 bytes of a database file, read through a connection of SQLite's that changes
 /// nothing. kNotADatabase when they are not a SQLite header; all zero for an empty file.
 Result<std::array<std::byte, 100>> peek_database_header(const std::filesystem::path& path);
+/// kRefused when the file carries our write-version guard.
+Status check_not_a_replica(const std::filesystem::path& path);
 
 /// Refuses network and user-space file systems, on which shared memory and locks do not work.
 Status check_file_system(const std::filesystem::path& path);

@@ -316,6 +316,7 @@ Status Injector::hold_page_one_again() {
 }
 
 Status Injector::commit(const CommitRequest& request) {
+  if (Status same = handle_->check_process(); !same) return same;
   std::erase_if(held_, [&](const auto& held) { return held.first > request.page_count; });
   // There must be a page to carry the commit; and after another history page 1 must carry another
   // schema cookie, even if nothing else of it changed.

@@ -172,7 +172,10 @@ Status PublishedLog::load() {
   // The lists must be without a gap up to the current generation, or they would miss pages.
   std::uint64_t expected = start_.generation;
   while (expected > 0 && generations_.contains(expected - 1)) --expected;
-  generations_.erase(generations_.begin(), generations_.lower_bound(expected));
+  while (!generations_.empty() && generations_.begin()->first < expected) {
+    (void)remove_file(pages_path(generations_.begin()->first));
+    generations_.erase(generations_.begin());
+  }
   for (const auto& entry : std::filesystem::directory_iterator(directory_, failed)) {
     const auto number = number_after(entry.path().filename(), "frames-");
     if (number && *number != start_.generation) {

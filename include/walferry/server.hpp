@@ -36,7 +36,7 @@ struct ServerOptions {
 
   std::uint64_t wal_limit_bytes = 16ull << 20;  ///< a generation ends when its WAL has grown to this
   std::uint64_t retention_bytes = 64ull << 20;  ///< frames of ended generations that are kept
-  std::uint64_t retained_generations = 10'000;  ///< ended generations whose page lists are kept
+  std::uint64_t retained_generations = 1'000;  ///< ended generations whose page lists are kept
   bool sync_before_publish = false;             ///< publish a commit only once the WAL is synced
 
   LogSink log;

@@ -36,7 +36,7 @@ TEST_F(Danger26_Bootstrap, KilledTenTimesFetchesHardlyAByteTwiceInLittleMemory) 
       origin.run("INSERT INTO ticks VALUES(" + std::to_string(i) + ")");
       origin.run("UPDATE t SET text = upper(text) WHERE id = " +
                  std::to_string(1 + i * 97 % 25'000));
-      std::this_thread::sleep_for(std::chrono::milliseconds(150));
+      std::this_thread::sleep_for(std::chrono::milliseconds(60));
     }
   });
   std::uint64_t peak = 0;

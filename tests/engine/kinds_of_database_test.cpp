@@ -9,8 +9,7 @@ namespace {
 class Danger23_EveryPageSize : public FerryTest, public testing::WithParamInterface<int> {};
 
 TEST_P(Danger23_EveryPageSize, IsFollowed) {
-  begin("PRAGMA page_size=" + std::to_string(GetParam()) + ";PRAGMA journal_mode=WAL;" +
-        filled_table("t", 300, 500));
+  begin("PRAGMA page_size=" + std::to_string(GetParam()) + ";" + filled_table("t", 300, 500));
   EXPECT_EQ(StockDatabase(local_).number("PRAGMA page_size"), GetParam());
   sql(origin_, filled_table("u", 300, 500) + "UPDATE t SET text = 'short' WHERE id % 3 = 0;");
   expect_equal();

@@ -13,8 +13,9 @@ class ReplicaFile : public FerryTest {
  protected:
   void expect_writes_refused() {
     StockDatabase local(local_, SQLITE_OPEN_READWRITE);
-    for (const char* write : {"INSERT INTO t(text) VALUES('x')", "CREATE TABLE u(x)", "VACUUM",
-                              "DELETE FROM t", "BEGIN IMMEDIATE", "PRAGMA user_version=9"}) {
+    for (const char* write :
+         {"INSERT INTO t(text) VALUES('x')", "CREATE TABLE u(x)", "VACUUM", "DELETE FROM t",
+          "BEGIN IMMEDIATE; DELETE FROM t", "ROLLBACK; DELETE FROM t", "PRAGMA user_version=9"}) {
       EXPECT_EQ(local.try_run(write), SQLITE_READONLY) << write;
     }
     EXPECT_EQ(local.number("SELECT count(*) FROM t"), 100);

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <sched.h>
 #include <algorithm>
 #include <array>
 #include <atomic>
@@ -13,7 +14,6 @@
 #include <fstream>
 #include <iostream>
 #include <random>
-#include <sched.h>
 #include <thread>
 
 #include "engine/local_replica.h"
@@ -171,7 +171,8 @@ class CrashDisk {
         return;
       }
       if (file.current.size() < end) file.current.resize(end);
-      std::ranges::copy(call.bytes, file.current.begin() + static_cast<std::ptrdiff_t>(call.offset));
+      std::ranges::copy(call.bytes,
+                        file.current.begin() + static_cast<std::ptrdiff_t>(call.offset));
       for (std::size_t block = call.offset / kBlock; block * kBlock < end; ++block) {
         file.dirty.insert(block);
       }
@@ -198,12 +199,24 @@ class CrashDisk {
     for (const std::size_t block : file.dirty) {
       bool take_new = false;
       switch (pattern) {
-        case 0: take_new = random() % 2 == 0; break;
-        case 1: take_new = i >= cut; break;   // a prefix stays old
-        case 2: take_new = i < cut; break;    // a suffix stays old
-        case 3: take_new = i == cut; break;   // one block is new
-        case 4: take_new = i != cut; break;   // one block is old
-        default: take_new = true; break;
+        case 0:
+          take_new = random() % 2 == 0;
+          break;
+        case 1:
+          take_new = i >= cut;
+          break;  // a prefix stays old
+        case 2:
+          take_new = i < cut;
+          break;  // a suffix stays old
+        case 3:
+          take_new = i == cut;
+          break;  // one block is new
+        case 4:
+          take_new = i != cut;
+          break;  // one block is old
+        default:
+          take_new = true;
+          break;
       }
       ++i;
       if (!take_new) continue;
@@ -421,7 +434,8 @@ TEST(Danger09_StaleHashEntries, AThousandKillsUnderAReaderThatStaysAttached) {
       const std::vector<std::byte> garbage(kPage, std::byte{0xee});
       const int count = 20 + static_cast<int>(pages() % 100);
       for (int i = 0; i < count; ++i) {
-        if (!(*injector)->add_page(static_cast<std::uint32_t>(2 + pages() % 30000), garbage)) return 4;
+        if (!(*injector)->add_page(static_cast<std::uint32_t>(2 + pages() % 30000), garbage))
+          return 4;
       }
       ::_exit(kKilledByTrap);
     });
@@ -549,8 +563,8 @@ TEST_F(Danger11_OldFileSameWal, AnOlderFileInItsPlaceIsNotProven) {
 
 TEST_F(Danger11_OldFileSameWal, OlderContentWithTheTimesOfTheNewIsNotProven) {
   shell("touch -r " + path_.string() + " " + directory_.path().string() + "/stamp; cat " +
-        old_file_.string() + " 1<> " + path_.string() + "; touch -r " +
-        directory_.path().string() + "/stamp " + path_.string());
+        old_file_.string() + " 1<> " + path_.string() + "; touch -r " + directory_.path().string() +
+        "/stamp " + path_.string());
   EXPECT_FALSE(reopen(path_));
 }
 
@@ -607,12 +621,14 @@ TEST(Danger12_EqualSchemaCookie, ALaterSchemaChangeDoesNotBringAKnownCookieBack)
   const TempDirectory directory;
   const auto path = directory / "replica.db";
   StockDatabase one(":memory:");
-  one.run("CREATE TABLE t(x); CREATE TABLE u(x); CREATE TABLE w(x);"
-          "INSERT INTO t VALUES('tA'); INSERT INTO u VALUES('uA')");
+  one.run(
+      "CREATE TABLE t(x); CREATE TABLE u(x); CREATE TABLE w(x);"
+      "INSERT INTO t VALUES('tA'); INSERT INTO u VALUES('uA')");
   const Image a = one.image();
   StockDatabase other(":memory:");
-  other.run("CREATE TABLE u(x); CREATE TABLE t(x);"
-            "INSERT INTO t VALUES('tB'); INSERT INTO u VALUES('uB')");
+  other.run(
+      "CREATE TABLE u(x); CREATE TABLE t(x);"
+      "INSERT INTO t VALUES('tB'); INSERT INTO u VALUES('uB')");
   const Image b = other.image();
   other.run("CREATE TABLE w(x)");  // the cookie of `a` again, within the other history
   const Image c = other.image();
@@ -641,8 +657,9 @@ TEST(Danger13_SharedCache, AHostWithSharedCacheCannotWriteThroughTheLock) {
     sqlite3_busy_timeout(host.raw(), 0);
     auto injector = attach_injector(path, source.image());
     EXPECT_EQ(host.run("INSERT INTO t(v) VALUES(1)"), SQLITE_BUSY);
-    EXPECT_NE(sqlite_program(path, "PRAGMA busy_timeout=0; INSERT INTO t(v) VALUES(2)").find("locked"),
-              std::string::npos);
+    EXPECT_NE(
+        sqlite_program(path, "PRAGMA busy_timeout=0; INSERT INTO t(v) VALUES(2)").find("locked"),
+        std::string::npos);
     EXPECT_EQ(ask(path, "SELECT count(*) FROM t WHERE a > 60"), "0");
   }
   (void)before;
@@ -782,7 +799,8 @@ TEST(Danger28_HugeTransaction, ReadersSeeAllOrNothingAndMemoryStaysBounded) {
   const std::size_t resident_before = resident_bytes();
   std::size_t most = 0;
   for (std::size_t at = 0, i = 0; at < after.size(); at += kPage, ++i) {
-    ASSERT_TRUE(injector->add_page(static_cast<std::uint32_t>(i + 1), std::span(after).subspan(at, kPage)));
+    ASSERT_TRUE(
+        injector->add_page(static_cast<std::uint32_t>(i + 1), std::span(after).subspan(at, kPage)));
     ASSERT_LE(injector->held_bytes(), options.memory_budget + 2 * kPage);
     if (i % 512 == 0) {
       most = std::max(most, resident_bytes());

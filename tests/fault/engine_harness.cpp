@@ -27,8 +27,8 @@ Hash128 root_of(const Image& image, std::uint32_t page_size) {
   Hash128 root;
   const auto pages = static_cast<std::uint32_t>(image.size() / page_size);
   for (std::uint32_t page = 1; page <= pages; ++page) {
-    root += wal::hash_page(
-        page, std::span(image).subspan(std::size_t{page - 1} * page_size, page_size));
+    root += wal::hash_page(page,
+                           std::span(image).subspan(std::size_t{page - 1} * page_size, page_size));
   }
   return root;
 }
@@ -43,7 +43,8 @@ Status add_difference(wal::Injector& injector, const Image& before, const Image&
   const std::size_t size = injector.page_size();
   for (std::size_t at = 0; at < after.size(); at += size) {
     const auto page = std::span(after).subspan(at, size);
-    if (at + size <= before.size() && std::ranges::equal(page, std::span(before).subspan(at, size))) {
+    if (at + size <= before.size() &&
+        std::ranges::equal(page, std::span(before).subspan(at, size))) {
       continue;
     }
     const auto number = static_cast<std::uint32_t>(at / size + 1);
@@ -132,7 +133,8 @@ bool step_until(engine::Primary& primary, const std::function<bool()>& done,
     const auto now = engine::Clock::now();
     if (now > deadline) return false;
     const auto wait = primary.step(now, true);
-    std::this_thread::sleep_for(std::min<engine::Clock::duration>(wait, std::chrono::milliseconds(2)));
+    std::this_thread::sleep_for(
+        std::min<engine::Clock::duration>(wait, std::chrono::milliseconds(2)));
   }
   return true;
 }
@@ -156,7 +158,8 @@ Status MemoryFollower::read_snapshot(const std::function<void(std::uint32_t)>& b
 
 Status MemoryFollower::connect() {
   const Position from = has_state_ ? state_.position : from_;
-  auto stream = engine::FollowerStream::open(publication_, from, !has_state_, wal::Compression::kNever);
+  auto stream =
+      engine::FollowerStream::open(publication_, from, !has_state_, wal::Compression::kNever);
   if (!stream) return fail(stream.error());
   stream_ = std::move(*stream);
   follower_ = std::make_unique<engine::StreamFollower>(*this, from, !has_state_, false);
@@ -168,14 +171,18 @@ Status MemoryFollower::pull(std::uint64_t most_messages) {
   for (std::uint64_t i = 0; i < most_messages; ++i) {
     net::BodyPiece piece;
     switch (stream_->pull(piece)) {
-      case net::PullState::kPending: return follower_->flush();
-      case net::PullState::kReady: break;
-      default: return fail(ErrorCode::kNetwork, "the stream has ended");
+      case net::PullState::kPending:
+        return follower_->flush();
+      case net::PullState::kReady:
+        break;
+      default:
+        return fail(ErrorCode::kNetwork, "the stream has ended");
     }
-    const Status fed = parser_.feed(piece.bytes, [&](wal::MessageType type, std::span<const std::byte> payload) -> Status {
-      if (Status taken = follower_->take(type, payload); !taken) return taken;
-      return follower_->flush();  // every state that a follower may show is looked at
-    });
+    const Status fed = parser_.feed(
+        piece.bytes, [&](wal::MessageType type, std::span<const std::byte> payload) -> Status {
+          if (Status taken = follower_->take(type, payload); !taken) return taken;
+          return follower_->flush();  // every state that a follower may show is looked at
+        });
     if (!fed) return fed;
   }
   return {};
@@ -191,7 +198,8 @@ Status MemoryFollower::add_page(std::uint32_t page, std::span<const std::byte> b
 Status MemoryFollower::commit(const CommittedState& state, bool) {
   image_.resize(std::size_t{state.page_count} * page_size_);
   if (const Hash128 root = root_of(image_, page_size_); root != state.root) {
-    return fail(ErrorCode::kCorrupt, "root " + root.to_text() + " instead of " + state.root.to_text());
+    return fail(ErrorCode::kCorrupt,
+                "root " + root.to_text() + " instead of " + state.root.to_text());
   }
   state_ = state;
   has_state_ = true;

@@ -55,8 +55,10 @@ class VersionedSource {
 
   /// Answers "VERSION ok" for a whole state, anything else for a mixture or damage.
   static constexpr const char* kState =
-      "SELECT iif(min(v) = max(v) AND count(*) = (SELECT count(*) FROM t INDEXED BY i WHERE b > ''),"
-      " min(v), 'mixture') || ' ' || (SELECT integrity_check FROM pragma_integrity_check(1)) FROM t";
+      "SELECT iif(min(v) = max(v) AND count(*) = (SELECT count(*) FROM t INDEXED BY i WHERE b > "
+      "''),"
+      " min(v), 'mixture') || ' ' || (SELECT integrity_check FROM pragma_integrity_check(1)) FROM "
+      "t";
   static std::string state_text(int version) { return std::to_string(version) + " ok"; }
 
  private:

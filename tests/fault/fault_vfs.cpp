@@ -123,12 +123,25 @@ int unfetch_page(sqlite3_file* file, sqlite3_int64 offset, void* page) {
   return methods_of(file)->xUnfetch(real_of(file), offset, page);
 }
 
-constexpr sqlite3_io_methods kMethods = {
-    3,           close_file,          read_file,    write_file,
-    truncate_file, sync_file,         size_of_file, lock_file,
-    unlock_file, check_reserved_lock, control_file, sector_size,
-    device_characteristics, map_shm,  lock_shm,     barrier_shm,
-    unmap_shm,   fetch_page,          unfetch_page};
+constexpr sqlite3_io_methods kMethods = {3,
+                                         close_file,
+                                         read_file,
+                                         write_file,
+                                         truncate_file,
+                                         sync_file,
+                                         size_of_file,
+                                         lock_file,
+                                         unlock_file,
+                                         check_reserved_lock,
+                                         control_file,
+                                         sector_size,
+                                         device_characteristics,
+                                         map_shm,
+                                         lock_shm,
+                                         barrier_shm,
+                                         unmap_shm,
+                                         fetch_page,
+                                         unfetch_page};
 
 sqlite3_vfs* real_vfs() { return sqlite3_vfs_find("unix"); }
 

@@ -113,7 +113,8 @@ void copy_database(const std::filesystem::path& from, const std::filesystem::pat
 
 void write_file(const std::filesystem::path& path, const Image& bytes) {
   std::ofstream out(path, std::ios::binary | std::ios::trunc);
-  out.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+  out.write(reinterpret_cast<const char*>(bytes.data()),
+            static_cast<std::streamsize>(bytes.size()));
   if (!out.flush()) throw std::runtime_error("writing " + path.string());
 }
 

@@ -41,7 +41,7 @@ void trap_stores(void* begin, std::size_t size, int stores_allowed) {
   watched_size = size;
   protected_size = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
   stores_left = stores_allowed;
-  struct sigaction action {};
+  struct sigaction action{};
   action.sa_flags = SA_SIGINFO;
   action.sa_sigaction = on_store;
   ::sigaction(SIGSEGV, &action, nullptr);

@@ -1,9 +1,10 @@
 /// A primary and a replica of a test's own: app.db is served, local.db follows it.
-/// On failure the logs of both are printed.
+/// On failure, or where WALFERRY_SHOW_LOGS is set, the logs of both are printed.
 #pragma once
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <iostream>
 #include <memory>
 #include <string>
@@ -33,7 +34,7 @@ inline std::string filled_table(const std::string& name, int count, int bytes) {
 class FerryTest : public testing::Test {
  protected:
   void TearDown() override {
-    if (!HasFailure()) return;
+    if (!HasFailure() && std::getenv("WALFERRY_SHOW_LOGS") == nullptr) return;
     std::cerr << "---- primary\n" << content_of(directory_ / "primary.log");
     std::cerr << "---- replica\n" << content_of(directory_ / "replica.log");
   }
@@ -55,7 +56,7 @@ class FerryTest : public testing::Test {
   }
   /// The usual beginning: app.db with these statements run on it, served and followed.
   void begin(const std::string& statements, const std::vector<std::string>& serve_options = {}) {
-    sql(origin_, "PRAGMA journal_mode=WAL;" + statements);
+    sql(origin_, statements + "PRAGMA journal_mode=WAL;");
     ASSERT_NO_FATAL_FAILURE(serve(serve_options));
     follow();
     ASSERT_NO_FATAL_FAILURE(expect_equal());

@@ -25,7 +25,10 @@ class Statement {
   }
   [[nodiscard]] int columns() const { return sqlite3_column_count(statement_); }
   [[nodiscard]] std::string column(int index) const {
-    const auto* bytes = static_cast<const char*>(sqlite3_column_blob(statement_, index));
+    const bool text = sqlite3_column_type(statement_, index) == SQLITE_TEXT;
+    const void* content = text ? static_cast<const void*>(sqlite3_column_text(statement_, index))
+                               : sqlite3_column_blob(statement_, index);
+    const auto* bytes = static_cast<const char*>(content);
     const int size = sqlite3_column_bytes(statement_, index);
     return bytes == nullptr ? std::string() : std::string(bytes, static_cast<std::size_t>(size));
   }

@@ -19,7 +19,9 @@ constexpr std::uint32_t kPageSize = 4096;
 class CaptureTest : public testing::Test {
  protected:
   CaptureTest() : writer_(path_) {
-    writer_.query("PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0; CREATE TABLE t(a INTEGER PRIMARY KEY, b)");
+    writer_.query(
+        "PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0; CREATE TABLE t(a INTEGER PRIMARY "
+        "KEY, b)");
     auto opened = DatabaseHandle::open(path_, {});
     EXPECT_TRUE(opened);
     handle_ = std::move(*opened);
@@ -47,9 +49,10 @@ class CaptureTest : public testing::Test {
   }
 
   void insert(int rows = 20) {
-    ASSERT_EQ(writer_.query("WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < " +
-                            std::to_string(rows) + ") INSERT INTO t SELECT NULL, randomblob(900) FROM s"),
-              "");
+    ASSERT_EQ(
+        writer_.query("WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < " +
+                      std::to_string(rows) + ") INSERT INTO t SELECT NULL, randomblob(900) FROM s"),
+        "");
   }
   void expect_whole() {
     EXPECT_TRUE(whole_);

@@ -40,7 +40,8 @@ Bytes noise(std::size_t size) {
 
 TEST(MessageCodec, RoundTripsPayloadsOfEverySize) {
   MessageParser parser;
-  for (const std::size_t size : {0UL, 1UL, 7UL, 255UL, 256UL, 4096UL, 200'000UL, kTargetPayload, kMaxPayload}) {
+  for (const std::size_t size :
+       {0UL, 1UL, 7UL, 255UL, 256UL, 4096UL, 200'000UL, kTargetPayload, kMaxPayload}) {
     for (const Bytes& payload : {text_bytes(size), noise(size)}) {
       for (const auto compression : {Compression::kNever, Compression::kWhenItPays}) {
         std::vector<Received> received;
@@ -54,7 +55,9 @@ TEST(MessageCodec, RoundTripsPayloadsOfEverySize) {
       }
     }
   }
-  EXPECT_LT(encode_message(MessageType::kPages, text_bytes(100'000), Compression::kWhenItPays).size(), 2'000U);
+  EXPECT_LT(
+      encode_message(MessageType::kPages, text_bytes(100'000), Compression::kWhenItPays).size(),
+      2'000U);
 }
 
 TEST(MessageCodec, EveryFlippedBitIsRefused) {
@@ -110,9 +113,11 @@ TEST(MessageCodec, TwoMessagesSplitAnywhereArriveWhole) {
 TEST(MessageCodec, AbsurdLengthsAreRefusedBeforeAnythingIsGathered) {
   for (const std::uint32_t size : {3u << 20, 0x7fffffffu, 0xffffffffu}) {
     for (const std::size_t field : {8u, 12u}) {
-      Bytes message = encode_message(MessageType::kBatch, text_bytes(500), Compression::kWhenItPays);
+      Bytes message =
+          encode_message(MessageType::kBatch, text_bytes(500), Compression::kWhenItPays);
       store_le(message.data() + field, size);
-      store_le(message.data() + 16, hash64(std::span(message).subspan(kEnvelopeSize), hash64(std::span(message).first(16))));
+      store_le(message.data() + 16, hash64(std::span(message).subspan(kEnvelopeSize),
+                                           hash64(std::span(message).first(16))));
       MessageParser parser;
       std::vector<Received> received;
       const Status fed = feed(parser, message, received);
@@ -127,7 +132,8 @@ TEST(MessageCodec, AZstdPayloadMustHaveTheSizeItSays) {
     Bytes message = encode_message(MessageType::kBatch, text_bytes(500), Compression::kWhenItPays);
     ASSERT_EQ(message[5], std::byte{1});
     store_le(message.data() + 12, size);
-    store_le(message.data() + 16, hash64(std::span(message).subspan(kEnvelopeSize), hash64(std::span(message).first(16))));
+    store_le(message.data() + 16, hash64(std::span(message).subspan(kEnvelopeSize),
+                                         hash64(std::span(message).first(16))));
     MessageParser parser;
     std::vector<Received> received;
     EXPECT_FALSE(feed(parser, message, received)) << size;
@@ -147,9 +153,10 @@ TEST(MessageCodec, ErrorsNameTheOffsetAndReceiversErrorsPassThrough) {
   ASSERT_FALSE(fed);
   EXPECT_THAT(fed.error().message, HasSubstr("byte " + std::to_string(first)));
   parser.reset();
-  const Status refused = parser.feed(std::span(stream).first(first), [](MessageType, std::span<const std::byte>) {
-    return Status(fail(ErrorCode::kNoSpace, "full"));
-  });
+  const Status refused =
+      parser.feed(std::span(stream).first(first), [](MessageType, std::span<const std::byte>) {
+        return Status(fail(ErrorCode::kNoSpace, "full"));
+      });
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().message, "full");
 }

@@ -18,7 +18,8 @@ constexpr std::uint32_t kPageSize = 1024;
 /// The formula as https://sqlite.org/fileformat2.html#checksum_algorithm has it.
 Checksum plain_checksum(Checksum sum, std::span<const std::byte> bytes, bool big) {
   const auto word = [&](std::size_t at) {
-    return big ? load_be<std::uint32_t>(bytes.data() + at) : load_le<std::uint32_t>(bytes.data() + at);
+    return big ? load_be<std::uint32_t>(bytes.data() + at)
+               : load_le<std::uint32_t>(bytes.data() + at);
   };
   for (std::size_t i = 0; i < bytes.size(); i += 8) {
     sum.first += word(i) + sum.second;
@@ -32,7 +33,8 @@ class WalFormat : public testing::Test {
   WalFormat() : database_(path_) {
     database_.query("PRAGMA page_size=1024; PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0");
     for (int i = 0; i < 20; ++i) {
-      database_.query("CREATE TABLE IF NOT EXISTS t(a, b); INSERT INTO t VALUES(1, hex(randomblob(900)))");
+      database_.query(
+          "CREATE TABLE IF NOT EXISTS t(a, b); INSERT INTO t VALUES(1, hex(randomblob(900)))");
     }
     wal_ = test::read_file(path_.string() + "-wal");
   }
@@ -60,7 +62,8 @@ TEST(WalChecksum, FollowsTheFormulaInBothByteOrders) {
     EXPECT_EQ(extend_checksum({3, 9}, {}, big), (Checksum{3, 9}));
   }
   EXPECT_NE(extend_checksum({}, bytes, false), extend_checksum({}, bytes, true));
-  EXPECT_EQ(Checksum::unpack(Checksum{0x12345678, 0x9abcdef0}.packed()), (Checksum{0x12345678, 0x9abcdef0}));
+  EXPECT_EQ(Checksum::unpack(Checksum{0x12345678, 0x9abcdef0}.packed()),
+            (Checksum{0x12345678, 0x9abcdef0}));
 }
 
 TEST_F(WalFormat, ReadsWhatStockSqliteWrote) {
@@ -73,7 +76,8 @@ TEST_F(WalFormat, ReadsWhatStockSqliteWrote) {
     const std::byte* raw = wal_.data() + frame_offset(i, kPageSize);
     const FrameHeader frame = FrameHeader::decode(raw);
     chain = extend_checksum(chain, std::span(raw, 8), log.big_endian_words);
-    chain = extend_checksum(chain, std::span(raw + kFrameHeaderSize, kPageSize), log.big_endian_words);
+    chain =
+        extend_checksum(chain, std::span(raw + kFrameHeaderSize, kPageSize), log.big_endian_words);
     ASSERT_EQ(frame.checksum, chain) << "frame " << i;
     ASSERT_EQ(frame.salts, log.salts);
     commits += frame.commit_page_count != 0 ? 1 : 0;
@@ -95,7 +99,8 @@ TEST_F(WalFormat, StockSqliteReadsWhatWeWriteInBothByteOrders) {
       std::byte* raw = rewritten.data() + frame_offset(i, kPageSize);
       FrameHeader frame = FrameHeader::decode(raw);
       chain = extend_checksum(chain, std::span<const std::byte>(raw, 8), big);
-      chain = extend_checksum(chain, std::span<const std::byte>(raw + kFrameHeaderSize, kPageSize), big);
+      chain = extend_checksum(chain, std::span<const std::byte>(raw + kFrameHeaderSize, kPageSize),
+                              big);
       frame.checksum = chain;
       frame.encode(raw);
     }
@@ -113,14 +118,17 @@ TEST_F(WalFormat, RefusesEveryDamagedHeader) {
     for (int bit = 0; bit < 8; ++bit) {
       Image damaged(wal_.begin(), wal_.begin() + kWalHeaderSize);
       damaged[i] ^= static_cast<std::byte>(1 << bit);
-      EXPECT_FALSE(WalHeader::decode(std::span(damaged).first<kWalHeaderSize>())) << i << "." << bit;
+      EXPECT_FALSE(WalHeader::decode(std::span(damaged).first<kWalHeaderSize>()))
+          << i << "." << bit;
     }
   }
 }
 
 TEST(WalGeometry, PageSizesFramesAndTheLockBytePage) {
-  for (const std::uint32_t size : {512u, 1024u, 4096u, 65536u}) EXPECT_TRUE(is_valid_page_size(size));
-  for (const std::uint32_t size : {0u, 1u, 256u, 1000u, 131072u}) EXPECT_FALSE(is_valid_page_size(size));
+  for (const std::uint32_t size : {512u, 1024u, 4096u, 65536u})
+    EXPECT_TRUE(is_valid_page_size(size));
+  for (const std::uint32_t size : {0u, 1u, 256u, 1000u, 131072u})
+    EXPECT_FALSE(is_valid_page_size(size));
   EXPECT_EQ(frame_offset(1, 4096), 32U);
   EXPECT_EQ(frame_offset(3, 4096), 32U + 2 * 4120);
   EXPECT_EQ(frame_offset(0xffffffff, 65536), 32 + std::uint64_t{0xfffffffe} * 65560);

@@ -22,12 +22,14 @@ class WalIndexTest : public testing::Test {
  protected:
   void write_many_frames() {
     StockDatabase database(path_);
-    database.query("PRAGMA page_size=512; PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0;"
-                   "CREATE TABLE t(a INTEGER PRIMARY KEY, b)");
+    database.query(
+        "PRAGMA page_size=512; PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0;"
+        "CREATE TABLE t(a INTEGER PRIMARY KEY, b)");
     attach();
     for (int i = 0; i < 45; ++i) {
-      database.query("WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 900)"
-                     "INSERT OR REPLACE INTO t SELECT abs(random()) % 3000, randomblob(120) FROM s");
+      database.query(
+          "WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 900)"
+          "INSERT OR REPLACE INTO t SELECT abs(random()) % 3000, randomblob(120) FROM s");
     }
     image_ = database.image();
     wal_ = test::read_file(path_.string() + "-wal");
@@ -108,7 +110,8 @@ TEST_F(WalIndexTest, AFullTableIsAnErrorAndNotAnEndlessSearch) {
   WalIndex& index = handle_->index();
   Status entered;
   int count = 0;
-  for (std::uint32_t page = 1; entered && count < 20'000; ++page, ++count) entered = index.append(4000, page);
+  for (std::uint32_t page = 1; entered && count < 20'000; ++page, ++count)
+    entered = index.append(4000, page);
   ASSERT_FALSE(entered);
   EXPECT_LE(count, 8193);
   EXPECT_EQ(entered.error().code, ErrorCode::kCorrupt);
