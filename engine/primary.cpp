@@ -176,6 +176,10 @@ Result<IndexHeader> Primary::header_for_attach() {
     if (auto header = handle_->index().read_header()) {
       if (handle_->index().backfill() <= header->max_frame) return *header;
     }
+    if (Clock::now() > deadline) {
+      return fail(ErrorCode::kBusy, options_.path.string() + ": its wal-index is unreadable and its write lock is held: "
+                                        "find the program that hangs within a commit");
+    }
     if (auto writer = SlotLock::try_take(handle_->index(), wal::Slot::kWrite)) {
       auto mended = wal::repair_index(*handle_);
       if (!mended) return fail(mended.error());
@@ -185,10 +189,6 @@ Result<IndexHeader> Primary::header_for_attach() {
         ++metrics_.header_repairs;
       }
       continue;
-    }
-    if (Clock::now() > deadline) {
-      return fail(ErrorCode::kBusy, options_.path.string() + ": its wal-index is unreadable and its write lock is held: "
-                                        "find the program that hangs within a commit");
     }
     std::this_thread::sleep_for(1ms);
   }
@@ -384,6 +384,10 @@ Status Primary::publish(const wal::CapturedFrames& captured) {
     GenerationStart start = published.start();
     start.cursor = captured.before;
     if (Status updated = published.update_start(start); !updated) return updated;
+    // Its writer sets these to 0 after the header; if it died in between, they would hide frames
+    // of the new log. Nobody else can raise them: the checkpoint lock is ours.
+    handle_->index().set_backfill(0);
+    handle_->index().set_backfill_attempted(0);
   }
   if (options_.sync_before_publish) {
     if (Status synced = handle_->sync_wal(); !synced) return synced;

@@ -213,6 +213,45 @@ TEST(Danger19_ClockJumps, NothingTimesOutAndNoLagIsNegative) {
   EXPECT_TRUE(complaints.empty()) << complaints.front();
 }
 
+TEST(Danger19_ClockJumps, APrimaryWhoseClockIsADayAheadOrBehind) {
+  for (const std::int64_t ahead : {86'400, -86'400}) {
+    const TempDirectory directory;
+    const auto app = directory / "app.db";
+    const auto path = directory / "replica.db";
+    create_database(app, 50);
+    ChildProcess server([&](ChildProcess::Parent& parent) {
+      wall_clock_ahead_s = ahead;
+      auto started = start_server(app);
+      if (!started) return 1;
+      std::ofstream(directory / "port") << started->port();
+      parent.tell('o');
+      parent.wait();
+      return 0;
+    });
+    ASSERT_EQ(server.hear(), 'o');
+    std::uint16_t port = 0;
+    std::ifstream(directory / "port") >> port;
+    auto replica = Replica::open(options_for(port, path));
+    ASSERT_TRUE(replica);
+    ASSERT_TRUE((*replica)->start());
+    for (int version = 1; version <= 10; ++version) {
+      ASSERT_EQ(sqlite_program(app, "UPDATE t SET v = " + std::to_string(version)), "");
+      const std::string wanted = VersionedSource::state_text(version);
+      std::string state;
+      for (int i = 0; i < 1'000 && state != wanted; ++i) {
+        std::this_thread::sleep_for(5ms);
+        const ReplicaStatus status = (*replica)->status();
+        ASSERT_GE(status.apply_lag_seconds, 0.0);
+        ASSERT_GE(status.lag_seconds, 0.0);
+        ASSERT_LT(status.lag_seconds, 60.0);
+        if (std::filesystem::exists(path)) state = ask(path, VersionedSource::kState);
+      }
+      ASSERT_EQ(state, wanted);
+    }
+    EXPECT_EQ((*replica)->status().last_error, "");
+  }
+}
+
 TEST(Danger19_ClockJumps, TheTestItselfMovesTheWallClockAlone) {
   const auto wall = std::chrono::system_clock::now();
   const auto steady = std::chrono::steady_clock::now();
