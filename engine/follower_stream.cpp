@@ -35,6 +35,7 @@ Result<std::unique_ptr<FollowerStream>> FollowerStream::open(std::shared_ptr<Pub
   auto located = publication->log().locate(from);
   if (!located) return fail(located.error());
   std::unique_ptr<FollowerStream> stream(new FollowerStream(std::move(publication), compression));
+  stream->log_ = from.log;
   stream->generation_ = image ? from.generation : located->generation;
   stream->spool_offset_ = located->spool_offset;
   stream->starts_with_delta_ = image || located->needs_delta;
@@ -64,6 +65,9 @@ PullState FollowerStream::fail_with(BodyPiece& piece, const Error& error) {
 }
 
 PullState FollowerStream::pull(BodyPiece& piece) {
+  if (stage_ != Stage::kFailed && publication_->log().start().log != log_) {
+    return fail_with(piece, {ErrorCode::kHistoryChanged, "the database has another log now: connect again"});
+  }
   switch (stage_) {
     case Stage::kGreeting:
       stage_ = starts_with_delta_ ? Stage::kDelta : Stage::kFrames;
@@ -74,7 +78,7 @@ PullState FollowerStream::pull(BodyPiece& piece) {
       auto message = next_of_delta();
       if (!message) return fail_with(piece, message.error());
       if (*message) return deliver(piece, std::move(**message));
-      return PullState::kPending;
+      return heartbeat(piece);
     }
     case Stage::kFrames: {
       auto next = next_frames();
@@ -86,11 +90,15 @@ PullState FollowerStream::pull(BodyPiece& piece) {
         return PullState::kReady;
       }
       if (stage_ == Stage::kDelta) return pull(piece);
-      if (Clock::now() - last_sent_ >= kHeartbeat) return deliver(piece, tail_message());
-      return PullState::kPending;
+      return heartbeat(piece);
     }
   }
   return PullState::kFailed;
+}
+
+PullState FollowerStream::heartbeat(BodyPiece& piece) {
+  if (Clock::now() - last_sent_ >= kHeartbeat) return deliver(piece, tail_message());
+  return PullState::kPending;
 }
 
 wal::Bytes FollowerStream::tail_message() {

@@ -40,11 +40,14 @@ class FollowerStream : public net::BodySource {
   Result<wal::Bytes> begin_delta();
   static wal::Bytes end_delta(const wal::GenerationStart& start, std::uint64_t base_frame);
   Result<std::optional<wal::PublishedLog::Piece>> next_frames();
+  /// Nothing to send: the tail now and then, so that the follower knows that we live.
+  net::PullState heartbeat(net::BodyPiece& piece);
   wal::Bytes tail_message();
   net::PullState deliver(net::BodyPiece& piece, wal::Bytes message);
   net::PullState fail_with(net::BodyPiece& piece, const Error& error);
 
   std::shared_ptr<Publication> publication_;
+  LogId log_;  ///< generations are numbered within it
   wal::Compression compression_;
   Publication::WakerId waker_ = 0;
   Stage stage_ = Stage::kGreeting;

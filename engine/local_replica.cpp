@@ -120,13 +120,13 @@ Status LocalReplica::adopt_point(const ReplicaPoint& proven) {
 Status LocalReplica::check_files() const {
   const wal::FileTriple now = injector_->handle().identify_files();
   const auto changed = [](const char* what, const wal::FileIdentity& file) {
-    return fail(ErrorCode::kForeignFile, std::string(what) + (file.exists() ? " was replaced by another file" : " was removed"));
+    return fail(ErrorCode::kBusy, std::string(what) + (file.exists() ? " was replaced by another file" : " was removed"));
   };
   if (!now.database.same_file(files_.database)) return changed("the local database", now.database);
   if (!now.wal.same_file(files_.wal)) return changed("the local -wal file", now.wal);
   if (!now.shm.same_file(files_.shm)) return changed("the local -shm file", now.shm);
   if (now.database.modified_ns != files_.database.modified_ns || now.database.size != files_.database.size) {
-    return fail(ErrorCode::kForeignFile, "the local database was written to by another program, past SQLite");
+    return fail(ErrorCode::kBusy, "the local database was written to by another program, past SQLite");
   }
   return {};
 }

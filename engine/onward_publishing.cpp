@@ -87,6 +87,7 @@ Status LocalReplica::publish_onward() {
     const bool follows = log.has_log() && log.start().log == start.log && log.start().generation + 1 == start.generation;
     Status begun = follows ? log.begin_generation(start, changed) : log.begin_log(start);
     if (!begun) return begun;
+    publication_->wake_all();
   }
   for (QueuedBatch& batch : onward_queue_) {
     const wal::LogTail tail = log.tail();

@@ -1,4 +1,5 @@
-/// Reads pages from a source and packs them into messages of about a mebibyte.
+/// Reads pages from a source and packs them into messages. They are smaller than those of frames: a
+/// bootstrap that is cut goes on after the last whole message.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +14,8 @@ namespace walferry::engine {
 
 /// How many pages fit into one message.
 constexpr std::uint32_t pages_per_message(std::uint32_t page_size) noexcept {
-  return static_cast<std::uint32_t>(wal::kTargetPayload / page_size);
+  constexpr std::uint32_t kPagesBytes = 128u << 10;
+  return kPagesBytes / page_size;
 }
 
 /// One kPages message with the given pages (ascending, at most pages_per_message()).

@@ -17,6 +17,7 @@ namespace {
 constexpr auto kTick = 1s;
 constexpr auto kMaintenanceRetry = 20ms;
 constexpr auto kStatusInterval = 1s;
+constexpr auto kOnwardHeartbeat = 5s;  // streams that are idle send one when they are woken
 constexpr auto kReaderWarning = 10s;
 constexpr auto kReaderWarningAgain = 60s;
 /// An adopted copy shares at least this part of its pages with the primary; of a foreign database
@@ -193,6 +194,7 @@ bool ReplicaEngine::rest(std::chrono::milliseconds pause) {
       if (!done) log(LogLevel::kWarning, "the local WAL cannot be moved into the file: " + done.error().message);
     }
     write_status();
+    wake_followers(Clock::now());
   }
   return !stopping_;
 }
@@ -482,7 +484,14 @@ Result<std::chrono::milliseconds> ReplicaEngine::tick(StreamFollower& follower) 
     status_.oldest_reader_seconds = reader_since_ == Clock::time_point{} ? 0 : std::chrono::duration<double>(now - reader_since_).count();
   }
   if (now - last_status_ >= kStatusInterval) write_status();
+  wake_followers(now);
   return reader_since_ == Clock::time_point{} ? std::chrono::duration_cast<std::chrono::milliseconds>(kTick) : kMaintenanceRetry;
+}
+
+void ReplicaEngine::wake_followers(Clock::time_point now) {
+  if (!publication_ || now - last_heartbeat_ < kOnwardHeartbeat) return;
+  last_heartbeat_ = now;
+  publication_->wake_all();
 }
 
 Status ReplicaEngine::begin_serving_onward() {

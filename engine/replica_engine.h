@@ -52,6 +52,7 @@ class ReplicaEngine final : public Replica {
   Result<std::chrono::milliseconds> tick(StreamFollower& follower);
   Status after_messages(StreamFollower& follower, bool until_caught_up);
   Status begin_serving_onward();
+  void wake_followers(Clock::time_point now);
   Status listen();
   Status check_stop() const;
   bool rest(std::chrono::milliseconds pause);
@@ -74,6 +75,7 @@ class ReplicaEngine final : public Replica {
   std::uint64_t counted_pages_ = 0;
   ProgressMeter progress_;
   RetrySchedule retries_;
+  Clock::time_point last_heartbeat_{};
   Clock::time_point next_maintenance_{};
   std::uint64_t next_maintenance_bytes_ = 0;  ///< size of the log at which it is due before that
   Clock::time_point reader_since_{};

@@ -44,7 +44,9 @@ class PageSet {
   }
   template <class Visit>
   void for_each(Visit visit) const {
-    for (std::uint32_t page = next(0); page != 0; page = next(page + 1)) visit(page);
+    for (std::uint32_t page = next(0); page != 0; page = page < UINT32_MAX ? next(page + 1) : 0) {
+      visit(page);
+    }
   }
 
  private:

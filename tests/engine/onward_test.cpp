@@ -18,7 +18,8 @@ class Danger25_ReplicaOfAReplica : public FerryTest {
   }
   void TearDown() override {
     FerryTest::TearDown();
-    if (HasFailure()) std::cerr << "---- second replica\n" << second_.log();
+    if (HasFailure() || std::getenv("WALFERRY_SHOW_LOGS") != nullptr)
+      std::cerr << "---- second replica\n" << second_.log();
   }
   void expect_both_equal() {
     ASSERT_NO_FATAL_FAILURE(expect_equal());
@@ -63,6 +64,16 @@ TEST_F(Danger25_ReplicaOfAReplica, FollowsThroughGenerationsVacuumAndRestarts) {
   second_.start();
   expect_both_equal();
   EXPECT_EQ(second_.count_in_log("bootstrapping"), 1U);
+}
+
+TEST_F(Danger25_ReplicaOfAReplica, HearsOfTheReplicaWhileNothingIsWritten) {
+  ReplicaDaemon third(onward_url(), directory_ / "third.db", directory_ / "third.log",
+                      {"--idle-timeout", "15s"});
+  third.start();
+  ASSERT_TRUE(third.wait_for_log("live"));
+  // Heartbeats, or the connection would be made anew within this time.
+  EXPECT_FALSE(wait_until([&] { return third.count_in_log("idle timeout") > 0; },
+                          std::chrono::milliseconds(18'000)));
 }
 
 TEST_F(Danger25_ReplicaOfAReplica, FilesAreEqualByteForByte) {

@@ -147,6 +147,12 @@ void DamagingProxy::carry(Connection& connection, Plan plan) {
       bytes_from_server_ += size;
       open = pass_damaged(connection.client, buffer.substr(0, size), passed, plan);
       passed += size;
+      if (plan.damage == Damage::kNone) {
+        // Some damage has no effect (a date in a header): there will be more.
+        const std::lock_guard lock(mutex_);
+        plan = draw_plan();
+        plan.offset += passed;
+      }
       if (const std::uint64_t rate = rate_) {
         std::this_thread::sleep_for(std::chrono::microseconds(size * 1'000'000 / rate));
       }

@@ -32,8 +32,8 @@ class DamagingProxy {
   DamagingProxy& operator=(const DamagingProxy&) = delete;
 
   [[nodiscard]] std::uint16_t port() const noexcept { return port_; }
-  /// From now on each connection is damaged once, within its first `reach` bytes from the server;
-  /// connections that are open are cut.
+  /// From now on each connection is damaged at the latest after `reach` bytes from the server,
+  /// again and again; connections that are open are cut.
   void set_damage(Damage damage, std::uint64_t reach);
   /// Lets at most so many bytes per second of the server pass on each connection; 0: no limit.
   void set_rate(std::uint64_t bytes_per_second) { rate_ = bytes_per_second; }
