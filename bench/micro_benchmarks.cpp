@@ -37,7 +37,8 @@ BENCHMARK(BM_PageHash)->Arg(512)->Arg(4096)->Arg(65536);
 
 void BM_EncodeMessage(benchmark::State& state) {
   const auto payload = random_bytes(static_cast<std::size_t>(state.range(0)));
-  for (auto _ : state) benchmark::DoNotOptimize(encode_message(MessageType::kBatch, payload, Compression::kNever));
+  for (auto _ : state)
+    benchmark::DoNotOptimize(encode_message(MessageType::kBatch, payload, Compression::kNever));
   state.SetBytesProcessed(state.iterations() * state.range(0));
 }
 BENCHMARK(BM_EncodeMessage)->Arg(4096)->Arg(1 << 20);
@@ -47,10 +48,11 @@ void BM_ParseMessage(benchmark::State& state) {
   const auto message = encode_message(MessageType::kBatch, payload, Compression::kNever);
   MessageParser parser;
   for (auto _ : state) {
-    const auto fed = parser.feed(message, [](MessageType, std::span<const std::byte> bytes) -> walferry::Status {
-      benchmark::DoNotOptimize(bytes.data());
-      return {};
-    });
+    const auto fed =
+        parser.feed(message, [](MessageType, std::span<const std::byte> bytes) -> walferry::Status {
+          benchmark::DoNotOptimize(bytes.data());
+          return {};
+        });
     if (!fed) state.SkipWithError("a message of ours was refused");
   }
   state.SetBytesProcessed(state.iterations() * state.range(0));

@@ -19,7 +19,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double seconds_since(Clock::time_point begun) { return std::chrono::duration<double>(Clock::now() - begun).count(); }
+double seconds_since(Clock::time_point begun) {
+  return std::chrono::duration<double>(Clock::now() - begun).count();
+}
 
 void check(sqlite3* db, int rc) {
   if (rc == SQLITE_OK || rc == SQLITE_ROW || rc == SQLITE_DONE) return;
@@ -35,7 +37,9 @@ sqlite3* open_database(const char* path) {
   return db;
 }
 
-void run(sqlite3* db, const char* sql) { check(db, sqlite3_exec(db, sql, nullptr, nullptr, nullptr)); }
+void run(sqlite3* db, const char* sql) {
+  check(db, sqlite3_exec(db, sql, nullptr, nullptr, nullptr));
+}
 
 sqlite3_stmt* prepare(sqlite3* db, const char* sql) {
   sqlite3_stmt* statement = nullptr;
@@ -51,7 +55,8 @@ std::int64_t integer(sqlite3* db, sqlite3_stmt* statement) {
 }
 
 double percentile(const std::vector<double>& sorted, double part) {
-  return sorted[std::min(sorted.size() - 1, static_cast<std::size_t>(part * static_cast<double>(sorted.size())))];
+  return sorted[std::min(sorted.size() - 1,
+                         static_cast<std::size_t>(part * static_cast<double>(sorted.size())))];
 }
 
 int lag(const char* primary, const char* replica, double seconds) {
@@ -62,7 +67,8 @@ int lag(const char* primary, const char* replica, double seconds) {
   run(writer, "INSERT INTO lag_probe VALUES(0)");
   sqlite3_stmt* bump = prepare(writer, "UPDATE lag_probe SET n=n+1");
   for (;;) {
-    sqlite3_stmt* exists = prepare(reader, "SELECT count(*) FROM sqlite_schema WHERE name='lag_probe'");
+    sqlite3_stmt* exists =
+        prepare(reader, "SELECT count(*) FROM sqlite_schema WHERE name='lag_probe'");
     const bool there = integer(reader, exists) == 1;
     sqlite3_finalize(exists);
     if (there) break;
@@ -82,15 +88,16 @@ int lag(const char* primary, const char* replica, double seconds) {
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
   }
   std::sort(lags.begin(), lags.end());
-  std::printf("lag_ms n=%zu p50=%.3f p90=%.3f p99=%.3f max=%.3f\n", lags.size(), percentile(lags, 0.5), percentile(lags, 0.9),
-              percentile(lags, 0.99), lags.back());
+  std::printf("lag_ms n=%zu p50=%.3f p90=%.3f p99=%.3f max=%.3f\n", lags.size(),
+              percentile(lags, 0.5), percentile(lags, 0.9), percentile(lags, 0.99), lags.back());
   return 0;
 }
 
 int commits(const char* path, double seconds, long pause_us) {
   sqlite3* db = open_database(path);
   run(db, "CREATE TABLE IF NOT EXISTS commit_probe(id INTEGER PRIMARY KEY, text)");
-  sqlite3_stmt* put = prepare(db, "INSERT OR REPLACE INTO commit_probe VALUES(abs(random())%10000, hex(randomblob(100)))");
+  sqlite3_stmt* put = prepare(
+      db, "INSERT OR REPLACE INTO commit_probe VALUES(abs(random())%10000, hex(randomblob(100)))");
   std::uint64_t count = 0;
   std::vector<double> times;
   const auto begun = Clock::now();
@@ -104,8 +111,9 @@ int commits(const char* path, double seconds, long pause_us) {
   }
   const double elapsed = seconds_since(begun);
   std::sort(times.begin(), times.end());
-  std::printf("commits_per_s=%.0f p50_ms=%.3f p99_ms=%.3f max_ms=%.3f\n", static_cast<double>(count) / elapsed, percentile(times, 0.5),
-              percentile(times, 0.99), times.back());
+  std::printf("commits_per_s=%.0f p50_ms=%.3f p99_ms=%.3f max_ms=%.3f\n",
+              static_cast<double>(count) / elapsed, percentile(times, 0.5), percentile(times, 0.99),
+              times.back());
   return 0;
 }
 
@@ -119,7 +127,8 @@ int reads(const char* path, double seconds) {
   while (seconds_since(begun) < seconds) {
     for (int i = 0; i < 64; ++i) {
       at = at * 6364136223846793005u + 1442695040888963407u;
-      sqlite3_bind_int64(get, 1, static_cast<std::int64_t>((at >> 33) % static_cast<std::uint64_t>(rows)) + 1);
+      sqlite3_bind_int64(
+          get, 1, static_cast<std::int64_t>((at >> 33) % static_cast<std::uint64_t>(rows)) + 1);
       check(db, sqlite3_step(get));
       check(db, sqlite3_reset(get));
       ++count;
@@ -153,7 +162,8 @@ int fill(const char* path, long mebibytes) {
 int main(int argc, char** argv) {
   const std::string what = argc > 1 ? argv[1] : "";
   if (what == "lag" && argc == 5) return lag(argv[2], argv[3], std::atof(argv[4]));
-  if (what == "commits" && argc >= 4) return commits(argv[2], std::atof(argv[3]), argc > 4 ? std::atol(argv[4]) : 0);
+  if (what == "commits" && argc >= 4)
+    return commits(argv[2], std::atof(argv[3]), argc > 4 ? std::atol(argv[4]) : 0);
   if (what == "reads" && argc == 4) return reads(argv[2], std::atof(argv[3]));
   if (what == "fill" && argc == 4) return fill(argv[2], std::atol(argv[3]));
   std::fprintf(stderr, "usage: see the head of bench/probe.cpp\n");

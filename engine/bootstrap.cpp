@@ -32,8 +32,11 @@ Status Bootstrap::check_neighbours() const {
   for (const auto* path : {&paths.wal, &paths.shm, &paths.journal}) {
     if (!wal::identify(*path).exists()) continue;
     if (!ours) {
-      return fail(ErrorCode::kForeignFile, path->string() + " is left over from a database that is gone; a new one under this name would be "
-                                               "damaged by it: move it away and start again");
+      return fail(
+          ErrorCode::kForeignFile,
+          path->string() +
+              " is left over from a database that is gone; a new one under this name would be "
+              "damaged by it: move it away and start again");
     }
     if (Status removed = wal::remove_file(*path); !removed) return removed;
   }
@@ -43,8 +46,9 @@ Status Bootstrap::check_neighbours() const {
 Status Bootstrap::prepare(const net::Info& info) {
   const auto& known = local_.record();
   const bool resumes = known && known->kind == ReplicaRecord::Kind::kBootstrapping &&
-                       known->bootstrap.from.log == info.position.log && known->page_size == info.page_size &&
-                       known->bootstrap.inode != 0 && known->bootstrap.inode == wal::identify(local_.paths().image).inode;
+                       known->bootstrap.from.log == info.position.log &&
+                       known->page_size == info.page_size && known->bootstrap.inode != 0 &&
+                       known->bootstrap.inode == wal::identify(local_.paths().image).inode;
   record_ = ReplicaRecord{};
   if (resumes) {
     record_ = *known;
@@ -55,7 +59,8 @@ Status Bootstrap::prepare(const net::Info& info) {
     record_.bootstrap.from = info.generation_start;
     record_.bootstrap.snapshot_pages = info.snapshot_page_count;
   }
-  auto image = ImageFile::open(local_.paths().image, record_.page_size, record_.bootstrap.pages_done, record_.bootstrap.sum);
+  auto image = ImageFile::open(local_.paths().image, record_.page_size,
+                               record_.bootstrap.pages_done, record_.bootstrap.sum);
   if (!image) return fail(image.error());
   image_ = std::move(*image);
   if (record_.bootstrap.frames_begun) image_->forget_sum();
@@ -75,33 +80,43 @@ Status Bootstrap::fetch_snapshot() {
   const std::uint32_t total = record_.bootstrap.snapshot_pages;
   const std::uint32_t in_block = net::snapshot_block_pages(page_size);
   const std::uint32_t lock_page = wal::lock_byte_page(page_size);
-  progress_.begin(std::uint64_t{image_->pages_done()} * page_size, std::uint64_t{total} * page_size);
+  progress_.begin(std::uint64_t{image_->pages_done()} * page_size,
+                  std::uint64_t{total} * page_size);
   while (image_->pages_done() < total) {
     const std::uint32_t block = image_->pages_done() / in_block;
     const std::uint32_t skip = image_->pages_done() % in_block;
     const std::uint32_t block_end = std::min<std::uint32_t>(total, (block + 1) * in_block);
     const std::uint64_t before = client_.bytes_received();
-    const Status fetched = client_.snapshot(record_.bootstrap.from, block, skip, [&](wal::MessageType type, std::span<const std::byte> payload) -> Status {
-      const auto header = type == wal::MessageType::kPages ? wal::PagesHeader::decode(payload) : std::nullopt;
-      if (!header || header->page_size != page_size) return fail(ErrorCode::kCorrupt, "a snapshot message that is not pages of " + std::to_string(page_size) + " bytes");
-      const wal::PagesView pages(*header, payload);
-      for (std::uint32_t i = 0; i < pages.count();) {
-        // Runs of neighbours are written at once; only the lock-byte page may be left out.
-        std::uint32_t expected = image_->pages_done() + 1;
-        if (expected == lock_page) ++expected;
-        if (pages.number(i) != expected || expected > block_end) {
-          return fail(ErrorCode::kCorrupt, "page " + std::to_string(pages.number(i)) + " of the snapshot where " + std::to_string(expected) + " should be");
-        }
-        std::uint32_t last = i;
-        while (last + 1 < pages.count() && pages.number(last + 1) == pages.number(last) + 1) ++last;
-        const std::span<const std::byte> run{pages.page(i).data(), std::size_t{last - i + 1} * page_size};
-        if (Status put = image_->append(expected, run); !put) return put;
-        i = last + 1;
-      }
-      if (Status saved = save_progress(); !saved) return saved;
-      progress_.update(std::uint64_t{image_->pages_done()} * page_size);
-      return {};
-    });
+    const Status fetched = client_.snapshot(
+        record_.bootstrap.from, block, skip,
+        [&](wal::MessageType type, std::span<const std::byte> payload) -> Status {
+          const auto header =
+              type == wal::MessageType::kPages ? wal::PagesHeader::decode(payload) : std::nullopt;
+          if (!header || header->page_size != page_size)
+            return fail(ErrorCode::kCorrupt, "a snapshot message that is not pages of " +
+                                                 std::to_string(page_size) + " bytes");
+          const wal::PagesView pages(*header, payload);
+          for (std::uint32_t i = 0; i < pages.count();) {
+            // Runs of neighbours are written at once; only the lock-byte page may be left out.
+            std::uint32_t expected = image_->pages_done() + 1;
+            if (expected == lock_page) ++expected;
+            if (pages.number(i) != expected || expected > block_end) {
+              return fail(ErrorCode::kCorrupt, "page " + std::to_string(pages.number(i)) +
+                                                   " of the snapshot where " +
+                                                   std::to_string(expected) + " should be");
+            }
+            std::uint32_t last = i;
+            while (last + 1 < pages.count() && pages.number(last + 1) == pages.number(last) + 1)
+              ++last;
+            const std::span<const std::byte> run{pages.page(i).data(),
+                                                 std::size_t{last - i + 1} * page_size};
+            if (Status put = image_->append(expected, run); !put) return put;
+            i = last + 1;
+          }
+          if (Status saved = save_progress(); !saved) return saved;
+          progress_.update(std::uint64_t{image_->pages_done()} * page_size);
+          return {};
+        });
     snapshot_bytes_ += client_.bytes_received() - before;
     if (!fetched) return fetched;
     // The database may have shrunk meanwhile: what the block does not have any more is not owed.
@@ -142,13 +157,16 @@ Status Bootstrap::fetch_frames() {
   return streamed;
 }
 
-Status Bootstrap::add_page(std::uint32_t page, std::span<const std::byte> bytes) { return image_->put(page, bytes); }
+Status Bootstrap::add_page(std::uint32_t page, std::span<const std::byte> bytes) {
+  return image_->put(page, bytes);
+}
 
 Status Bootstrap::commit(const CommittedState& state, bool) {
   auto root = image_->finish(state.page_count);
   if (!root) return fail(root.error());
   if (*root != state.root) {
-    return fail(ErrorCode::kCorrupt, "the first copy has root " + root->to_text() + " instead of " + state.root.to_text() + ": it is fetched again");
+    return fail(ErrorCode::kCorrupt, "the first copy has root " + root->to_text() + " instead of " +
+                                         state.root.to_text() + ": it is fetched again");
   }
   reached_ = state;
   return {};
@@ -167,7 +185,9 @@ Status Bootstrap::appear() {
   if (Status synced = local_.sync_record(); !synced) return synced;
   if (Status renamed = wal::rename_no_replace(paths.image, paths.database); !renamed) {
     if (renamed.error().code != ErrorCode::kBusy) return renamed;
-    return fail(ErrorCode::kForeignFile, paths.database.string() + " has appeared while it was being fetched, and is not ours: move it away and start again");
+    return fail(ErrorCode::kForeignFile, paths.database.string() +
+                                             " has appeared while it was being fetched, and is not "
+                                             "ours: move it away and start again");
   }
   if (Status synced = wal::sync_directory(paths.database.parent_path()); !synced) return synced;
   record.file = wal::identify(paths.database);

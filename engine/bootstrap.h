@@ -18,7 +18,8 @@ namespace walferry::engine {
 
 class Bootstrap : private ReplicaTarget {
  public:
-  Bootstrap(const ReplicaOptions& options, LocalReplica& local, FerryClient& client, ProgressMeter& progress)
+  Bootstrap(const ReplicaOptions& options, LocalReplica& local, FerryClient& client,
+            ProgressMeter& progress)
       : options_(options), local_(local), client_(client), progress_(progress) {}
 
   /// Runs to the end. Afterwards the local file is there, sealed, and its record says where it

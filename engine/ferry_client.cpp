@@ -6,7 +6,9 @@ namespace {
 
 bool is_success(long status) { return status >= 200 && status < 300; }
 
-std::string versioned(const std::string& rest) { return std::to_string(net::kNewestProtocol) + "/" + rest; }
+std::string versioned(const std::string& rest) {
+  return std::to_string(net::kNewestProtocol) + "/" + rest;
+}
 
 }  // namespace
 
@@ -33,12 +35,15 @@ Result<std::string> FerryClient::fetch_text(const std::string& rest) {
   auto reply = client_->perform(call);
   if (!reply) return fail(reply.error());
   bytes_received_ += reply->bytes_received;
-  if (!is_success(reply->status)) return fail(net::error_of_answer(reply->status, reply->body, call.url));
+  if (!is_success(reply->status))
+    return fail(net::error_of_answer(reply->status, reply->body, call.url));
   return std::move(reply->body);
 }
 
-Status FerryClient::fetch_messages(const net::HttpCall& call, const wal::MessageParser::Receiver& receive,
-                                   const std::function<Status()>& at_hand_done, const net::Tick& tick) {
+Status FerryClient::fetch_messages(const net::HttpCall& call,
+                                   const wal::MessageParser::Receiver& receive,
+                                   const std::function<Status()>& at_hand_done,
+                                   const net::Tick& tick) {
   wal::MessageParser parser;
   const auto sink = [&](std::span<const std::byte> bytes) -> Status {
     bytes_received_ += bytes.size();
@@ -47,9 +52,11 @@ Status FerryClient::fetch_messages(const net::HttpCall& call, const wal::Message
   };
   auto reply = client_->perform(call, sink, tick);
   if (!reply) {
-    return fail(reply.error().code == ErrorCode::kCorrupt ? reply.error().while_doing(call.url) : reply.error());
+    return fail(reply.error().code == ErrorCode::kCorrupt ? reply.error().while_doing(call.url)
+                                                          : reply.error());
   }
-  if (!is_success(reply->status)) return fail(net::error_of_answer(reply->status, reply->body, call.url));
+  if (!is_success(reply->status))
+    return fail(net::error_of_answer(reply->status, reply->body, call.url));
   Status whole = parser.finish();
   return whole ? whole : Status(fail(whole.error().while_doing(call.url)));
 }
@@ -62,14 +69,17 @@ Result<net::Info> FerryClient::info() {
 
 Status FerryClient::snapshot(const Position& from, std::uint32_t block, std::uint32_t skip,
                              const wal::MessageParser::Receiver& receive) {
-  std::string rest = "snapshot/" + from.log.to_text() + "/" + std::to_string(from.generation) + "/" + std::to_string(block);
+  std::string rest = "snapshot/" + from.log.to_text() + "/" + std::to_string(from.generation) +
+                     "/" + std::to_string(block);
   if (skip != 0) rest += "?skip=" + std::to_string(skip);
   return fetch_messages(call_for(versioned(rest)), receive, {}, {});
 }
 
-Status FerryClient::manifest(const LogId& log, std::uint32_t level, const std::vector<std::uint32_t>& nodes,
+Status FerryClient::manifest(const LogId& log, std::uint32_t level,
+                             const std::vector<std::uint32_t>& nodes,
                              const wal::MessageParser::Receiver& receive) {
-  const std::string rest = "manifest/" + log.to_text() + "/" + std::to_string(level) + "?nodes=" + net::number_list(nodes);
+  const std::string rest = "manifest/" + log.to_text() + "/" + std::to_string(level) +
+                           "?nodes=" + net::number_list(nodes);
   return fetch_messages(call_for(versioned(rest)), receive, {}, {});
 }
 
@@ -84,9 +94,11 @@ Status FerryClient::pages(const LogId& log, const std::vector<std::uint32_t>& nu
   return fetch_messages(call, receive, {}, {});
 }
 
-Status FerryClient::stream(const Position& from, bool image, const wal::MessageParser::Receiver& receive,
+Status FerryClient::stream(const Position& from, bool image,
+                           const wal::MessageParser::Receiver& receive,
                            const std::function<Status()>& at_hand_done, const net::Tick& tick) {
-  net::HttpCall call = call_for(versioned("stream?from=" + from.to_text() + (image ? "&image=1" : "")));
+  net::HttpCall call =
+      call_for(versioned("stream?from=" + from.to_text() + (image ? "&image=1" : "")));
   call.total_timeout = std::chrono::milliseconds{0};
   Status ended = fetch_messages(call, receive, at_hand_done, tick);
   if (!ended) return ended;

@@ -18,7 +18,7 @@ using net::HttpResponse;
 namespace {
 
 constexpr std::size_t kReadSize = std::size_t{256} * 1024;
-constexpr std::size_t kMaxNodes = 4096;       // of one manifest request: 16 MiB of hashes
+constexpr std::size_t kMaxNodes = 4096;  // of one manifest request: 16 MiB of hashes
 constexpr std::size_t kMaxPages = std::size_t{256} * 1024;  // of one pages request
 
 HttpResponse error_response(const Error& error) {
@@ -36,7 +36,8 @@ HttpResponse json_response(std::string body) {
   return response;
 }
 
-HttpResponse stream_response(std::unique_ptr<net::BodySource> source, const std::string& cache_control) {
+HttpResponse stream_response(std::unique_ptr<net::BodySource> source,
+                             const std::string& cache_control) {
   HttpResponse response;
   response.content_type = net::kMessagesType;
   response.headers.emplace_back("cache-control", cache_control);
@@ -59,7 +60,8 @@ Result<Number> number_of(std::string_view text) {
   Number number{};
   const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error != std::errc{} || stop != text.data() + text.size()) {
-    return fail(ErrorCode::kInvalidArgument, "\"" + std::string(text) + "\" is not a number that fits here");
+    return fail(ErrorCode::kInvalidArgument,
+                "\"" + std::string(text) + "\" is not a number that fits here");
   }
   return number;
 }
@@ -67,8 +69,10 @@ Result<Number> number_of(std::string_view text) {
 /// Compressing costs more than it saves where the network is the machine's own memory.
 wal::Compression compression_for(const HttpRequest& request) {
   const std::string_view peer = request.peer;
-  const bool local = peer.starts_with("127.") || peer.starts_with("[::1]") || peer.starts_with("::1");
-  const bool relayed = request.header("x-forwarded-for").has_value() || request.header("via").has_value();
+  const bool local =
+      peer.starts_with("127.") || peer.starts_with("[::1]") || peer.starts_with("::1");
+  const bool relayed =
+      request.header("x-forwarded-for").has_value() || request.header("via").has_value();
   return local && !relayed ? wal::Compression::kNever : wal::Compression::kWhenItPays;
 }
 
@@ -84,15 +88,20 @@ Status check_log(const Publication& publication, std::string_view text) {
 /// Pages first..last, a message at a time.
 class PagesBody : public net::BodySource {
  public:
-  PagesBody(std::shared_ptr<PageSource> source, std::uint32_t page_size, std::vector<std::uint32_t> numbers,
-            wal::Compression compression)
-      : source_(std::move(source)), page_size_(page_size), numbers_(std::move(numbers)), compression_(compression) {}
+  PagesBody(std::shared_ptr<PageSource> source, std::uint32_t page_size,
+            std::vector<std::uint32_t> numbers, wal::Compression compression)
+      : source_(std::move(source)),
+        page_size_(page_size),
+        numbers_(std::move(numbers)),
+        compression_(compression) {}
 
   net::PullState pull(net::BodyPiece& piece) override {
     if (next_ >= numbers_.size()) return net::PullState::kEnd;
-    const std::size_t n = std::min<std::size_t>(pages_per_message(page_size_), numbers_.size() - next_);
+    const std::size_t n =
+        std::min<std::size_t>(pages_per_message(page_size_), numbers_.size() - next_);
     const auto begin = numbers_.begin() + static_cast<std::ptrdiff_t>(next_);
-    auto message = encode_pages(*source_, page_size_, {begin, begin + static_cast<std::ptrdiff_t>(n)}, compression_);
+    auto message = encode_pages(*source_, page_size_,
+                                {begin, begin + static_cast<std::ptrdiff_t>(n)}, compression_);
     if (!message) return net::PullState::kFailed;
     next_ += n;
     auto owner = std::make_shared<const wal::Bytes>(std::move(*message));
@@ -135,7 +144,8 @@ class EndedFramesBody : public net::BodySource {
 
 HttpResponse info(Publication& publication) {
   if (!publication.log().has_log() || !publication.source()) {
-    return error_response({ErrorCode::kBusy, "the database is not attached at the moment: try again"});
+    return error_response(
+        {ErrorCode::kBusy, "the database is not attached at the moment: try again"});
   }
   net::Info answer;
   const wal::LogTail tail = publication.log().tail();
@@ -162,12 +172,14 @@ HttpResponse stream(const std::shared_ptr<Publication>& publication, const HttpR
   auto source = FollowerStream::open(publication, *position, image, compression_for(request));
   if (!source) return error_response(source.error());
   HttpResponse response = stream_response(std::move(*source), "no-store");
-  response.headers.emplace_back("x-accel-buffering", "no");  // an nginx in front passes it on at once
+  response.headers.emplace_back("x-accel-buffering",
+                                "no");  // an nginx in front passes it on at once
   return response;
 }
 
 /// ferry/1/snapshot/LOG/GENERATION/BLOCK[?skip=PAGES]
-HttpResponse snapshot(Publication& publication, const HttpRequest& request, const std::vector<std::string>& parts) {
+HttpResponse snapshot(Publication& publication, const HttpRequest& request,
+                      const std::vector<std::string>& parts) {
   if (Status same = check_log(publication, parts[0]); !same) return error_response(same.error());
   auto generation = number_of<std::uint64_t>(parts[1]);
   auto block = number_of<std::uint32_t>(parts[2]);
@@ -177,36 +189,43 @@ HttpResponse snapshot(Publication& publication, const HttpRequest& request, cons
   if (!skip) return error_response(skip.error());
   const wal::GenerationStart start = publication.log().start();
   const auto source = publication.source();
-  if (!source) return error_response({ErrorCode::kBusy, "the database is being attached anew: try again"});
+  if (!source)
+    return error_response({ErrorCode::kBusy, "the database is being attached anew: try again"});
   if (*generation > start.generation) {
-    return error_response({ErrorCode::kHistoryChanged, "generation " + parts[1] + " is in the future"});
+    return error_response(
+        {ErrorCode::kHistoryChanged, "generation " + parts[1] + " is in the future"});
   }
   const std::uint32_t in_block = net::snapshot_block_pages(start.page_size);
   const std::uint32_t page_count = std::max(start.page_count, publication.log().tail().page_count);
   std::vector<std::uint32_t> numbers;
   const std::uint64_t begin = std::uint64_t{*block} * in_block + *skip + 1;
-  const std::uint64_t end = std::min<std::uint64_t>((std::uint64_t{*block} + 1) * in_block, page_count);
+  const std::uint64_t end =
+      std::min<std::uint64_t>((std::uint64_t{*block} + 1) * in_block, page_count);
   const std::uint32_t lock_page = wal::lock_byte_page(start.page_size);
   for (std::uint64_t page = begin; page <= end; ++page) {
     if (page != lock_page) numbers.push_back(static_cast<std::uint32_t>(page));
   }
-  HttpResponse response = stream_response(
-      std::make_unique<PagesBody>(source, start.page_size, std::move(numbers), compression_for(request)),
-      "public, max-age=86400");
+  HttpResponse response =
+      stream_response(std::make_unique<PagesBody>(source, start.page_size, std::move(numbers),
+                                                  compression_for(request)),
+                      "public, max-age=86400");
   // Two answers can differ in pages that frames of the generation bring anyway: equivalent, not
   // identical, which is what a weak tag says.
-  response.headers.emplace_back("etag", "W/\"" + parts[0] + "-" + parts[1] + "-" + parts[2] + "-" + std::to_string(*skip) + "\"");
+  response.headers.emplace_back("etag", "W/\"" + parts[0] + "-" + parts[1] + "-" + parts[2] + "-" +
+                                            std::to_string(*skip) + "\"");
   return response;
 }
 
 /// ferry/1/manifest/LOG/LEVEL?nodes=LIST
-HttpResponse manifest(Publication& publication, const HttpRequest& request, const std::vector<std::string>& parts) {
+HttpResponse manifest(Publication& publication, const HttpRequest& request,
+                      const std::vector<std::string>& parts) {
   if (Status same = check_log(publication, parts[0]); !same) return error_response(same.error());
   auto level = number_of<std::uint32_t>(parts[1]);
   if (!level) return error_response(level.error());
   auto nodes = net::parse_number_list(request.query_value("nodes").value_or(""), kMaxNodes);
   if (!nodes) return error_response(nodes.error());
-  if (*level == 0) return error_response({ErrorCode::kInvalidArgument, "pages (level 0) have no children"});
+  if (*level == 0)
+    return error_response({ErrorCode::kInvalidArgument, "pages (level 0) have no children"});
   HttpResponse response;
   response.content_type = net::kMessagesType;
   response.headers.emplace_back("cache-control", "no-store");
@@ -222,40 +241,55 @@ HttpResponse manifest(Publication& publication, const HttpRequest& request, cons
     wal::Bytes payload(wal::HashesHeader::kSize + std::size_t{header.count} * wal::Hash128::kSize);
     header.encode(payload.data());
     for (std::uint32_t i = 0; i < header.count; ++i) {
-      hashes.node(header.level, header.first + i).store(payload.data() + wal::HashesHeader::kSize + std::size_t{i} * wal::Hash128::kSize);
+      hashes.node(header.level, header.first + i)
+          .store(payload.data() + wal::HashesHeader::kSize + std::size_t{i} * wal::Hash128::kSize);
     }
-    const wal::Bytes message = wal::encode_message(wal::MessageType::kHashes, payload, wal::Compression::kNever);
+    const wal::Bytes message =
+        wal::encode_message(wal::MessageType::kHashes, payload, wal::Compression::kNever);
     response.body.append(reinterpret_cast<const char*>(message.data()), message.size());
   }
   return response;
 }
 
 /// POST ferry/1/pages/LOG, body: page numbers, 4 bytes each, little-endian.
-HttpResponse pages(Publication& publication, const HttpRequest& request, const std::vector<std::string>& parts) {
+HttpResponse pages(Publication& publication, const HttpRequest& request,
+                   const std::vector<std::string>& parts) {
   if (Status same = check_log(publication, parts[0]); !same) return error_response(same.error());
   const auto source = publication.source();
-  if (!source) return error_response({ErrorCode::kBusy, "the database is being attached anew: try again"});
+  if (!source)
+    return error_response({ErrorCode::kBusy, "the database is being attached anew: try again"});
   if (request.body.size() % 4 != 0 || request.body.size() / 4 > kMaxPages) {
-    return error_response({ErrorCode::kInvalidArgument, "pages takes at most " + std::to_string(kMaxPages) + " page numbers of 4 bytes"});
+    return error_response(
+        {ErrorCode::kInvalidArgument,
+         "pages takes at most " + std::to_string(kMaxPages) + " page numbers of 4 bytes"});
   }
   const wal::LogTail tail = publication.log().tail();
   const std::uint32_t page_count = std::max(publication.log().start().page_count, tail.page_count);
   std::vector<std::uint32_t> numbers;
   for (std::size_t at = 0; at < request.body.size(); at += 4) {
-    const auto number = wal::load_le<std::uint32_t>(reinterpret_cast<const std::byte*>(request.body.data()) + at);
-    if (number != 0 && number <= page_count && number != wal::lock_byte_page(tail.page_size)) numbers.push_back(number);
+    const auto number =
+        wal::load_le<std::uint32_t>(reinterpret_cast<const std::byte*>(request.body.data()) + at);
+    if (number != 0 && number <= page_count && number != wal::lock_byte_page(tail.page_size))
+      numbers.push_back(number);
   }
-  return stream_response(std::make_unique<PagesBody>(source, tail.page_size, std::move(numbers), compression_for(request)), "no-store");
+  return stream_response(std::make_unique<PagesBody>(source, tail.page_size, std::move(numbers),
+                                                     compression_for(request)),
+                         "no-store");
 }
 
 /// ferry/1/frames/LOG/GENERATION: immutable.
-HttpResponse frames(const std::shared_ptr<Publication>& publication, const std::vector<std::string>& parts) {
+HttpResponse frames(const std::shared_ptr<Publication>& publication,
+                    const std::vector<std::string>& parts) {
   if (Status same = check_log(*publication, parts[0]); !same) return error_response(same.error());
   auto generation = number_of<std::uint64_t>(parts[1]);
   if (!generation) return error_response(generation.error());
   const auto size = publication->log().ended_spool_size(*generation);
-  if (!size) return error_response({ErrorCode::kNotFound, "the frames of generation " + parts[1] + " have not ended or are not kept any more"});
-  HttpResponse response = stream_response(std::make_unique<EndedFramesBody>(publication, *generation), "public, max-age=31536000, immutable");
+  if (!size)
+    return error_response({ErrorCode::kNotFound, "the frames of generation " + parts[1] +
+                                                     " have not ended or are not kept any more"});
+  HttpResponse response =
+      stream_response(std::make_unique<EndedFramesBody>(publication, *generation),
+                      "public, max-age=31536000, immutable");
   response.stream_length = size;
   response.headers.emplace_back("etag", "\"" + parts[0] + "-" + parts[1] + "\"");
   return response;
@@ -266,7 +300,9 @@ HttpResponse root(const Publication& publication, const HttpRequest& request) {
   auto position = Position::parse(request.query_value("position").value_or(""));
   if (!position) return error_response(position.error());
   const auto known = publication.log().root_at(*position);
-  if (!known) return error_response({ErrorCode::kNotFound, "the root at " + position->to_text() + " is not known here"});
+  if (!known)
+    return error_response(
+        {ErrorCode::kNotFound, "the root at " + position->to_text() + " is not known here"});
   return json_response(net::to_json(net::RootAnswer{known->to_text()}));
 }
 
@@ -282,7 +318,8 @@ void FerryService::remove(const std::string& name) {
   publications_.erase(name);
 }
 
-Result<std::pair<std::shared_ptr<Publication>, std::string>> FerryService::route(const std::string& path) const {
+Result<std::pair<std::shared_ptr<Publication>, std::string>> FerryService::route(
+    const std::string& path) const {
   constexpr std::string_view kNamed = "/db/";
   constexpr std::string_view kFerry = "/ferry/";
   const std::lock_guard lock(mutex_);
@@ -291,12 +328,15 @@ Result<std::pair<std::shared_ptr<Publication>, std::string>> FerryService::route
     if (end != std::string::npos) {
       const std::string name = path.substr(kNamed.size(), end - kNamed.size());
       auto found = publications_.find(name);
-      if (found == publications_.end()) return fail(ErrorCode::kNotFound, "no database \"" + name + "\" is published here");
+      if (found == publications_.end())
+        return fail(ErrorCode::kNotFound, "no database \"" + name + "\" is published here");
       return std::pair(found->second, path.substr(end + kFerry.size()));
     }
   } else if (path.starts_with(kFerry)) {
     if (publications_.size() != 1) {
-      return fail(ErrorCode::kNotFound, std::to_string(publications_.size()) + " databases are published here: name one with /db/NAME");
+      return fail(ErrorCode::kNotFound,
+                  std::to_string(publications_.size()) +
+                      " databases are published here: name one with /db/NAME");
     }
     return std::pair(publications_.begin()->second, path.substr(kFerry.size()));
   }
@@ -310,7 +350,8 @@ HttpResponse FerryService::handle(const HttpRequest& request) {
   const auto& [publication, rest] = *routed;
   const bool post = request.method == "POST";
   if (!post && request.method != "GET") {
-    HttpResponse response = error_response({ErrorCode::kInvalidArgument, request.method + " is not served here"});
+    HttpResponse response =
+        error_response({ErrorCode::kInvalidArgument, request.method + " is not served here"});
     response.status = 405;
     response.headers.emplace_back("allow", "GET, HEAD, POST");
     return response;
@@ -324,8 +365,10 @@ HttpResponse FerryService::handle(const HttpRequest& request) {
   const std::string what = parts[1];
   parts.erase(parts.begin(), parts.begin() + 2);
   if (!post && what == "stream" && parts.empty()) return stream(publication, request);
-  if (!post && what == "snapshot" && parts.size() == 3) return snapshot(*publication, request, parts);
-  if (!post && what == "manifest" && parts.size() == 2) return manifest(*publication, request, parts);
+  if (!post && what == "snapshot" && parts.size() == 3)
+    return snapshot(*publication, request, parts);
+  if (!post && what == "manifest" && parts.size() == 2)
+    return manifest(*publication, request, parts);
   if (!post && what == "frames" && parts.size() == 2) return frames(publication, parts);
   if (!post && what == "root" && parts.empty()) return root(*publication, request);
   if (post && what == "pages" && parts.size() == 1) return pages(*publication, request, parts);

@@ -24,7 +24,8 @@ Result<std::int64_t> user_id(const std::string& name) {
   passwd entry{};
   passwd* found = nullptr;
   ::getpwnam_r(name.c_str(), &entry, buffer.data(), buffer.size(), &found);
-  if (found == nullptr) return fail(ErrorCode::kInvalidArgument, "there is no user \"" + name + "\"");
+  if (found == nullptr)
+    return fail(ErrorCode::kInvalidArgument, "there is no user \"" + name + "\"");
   return std::int64_t{found->pw_uid};
 }
 
@@ -34,7 +35,8 @@ Result<std::int64_t> group_id(const std::string& name) {
   group entry{};
   group* found = nullptr;
   ::getgrnam_r(name.c_str(), &entry, buffer.data(), buffer.size(), &found);
-  if (found == nullptr) return fail(ErrorCode::kInvalidArgument, "there is no group \"" + name + "\"");
+  if (found == nullptr)
+    return fail(ErrorCode::kInvalidArgument, "there is no group \"" + name + "\"");
   return std::int64_t{found->gr_gid};
 }
 

@@ -24,14 +24,15 @@ wal::Bytes encode_small(wal::MessageType type, const Message& message) {
 }
 
 bool same_place(const GenerationStart& a, const GenerationStart& b) {
-  return a.log == b.log && a.generation == b.generation && a.cursor.frame == b.cursor.frame && a.cursor.salts == b.cursor.salts;
+  return a.log == b.log && a.generation == b.generation && a.cursor.frame == b.cursor.frame &&
+         a.cursor.salts == b.cursor.salts;
 }
 
 }  // namespace
 
-Result<std::unique_ptr<FollowerStream>> FollowerStream::open(std::shared_ptr<Publication> publication,
-                                                             const Position& from, bool image,
-                                                             wal::Compression compression) {
+Result<std::unique_ptr<FollowerStream>> FollowerStream::open(
+    std::shared_ptr<Publication> publication, const Position& from, bool image,
+    wal::Compression compression) {
   auto located = publication->log().locate(from);
   if (!located) return fail(located.error());
   std::unique_ptr<FollowerStream> stream(new FollowerStream(std::move(publication), compression));
@@ -46,7 +47,7 @@ FollowerStream::~FollowerStream() {
   if (waker_ != 0) publication_->unsubscribe(waker_);
 }
 
-void FollowerStream::set_waker(std::function<void()> waker) { 
+void FollowerStream::set_waker(std::function<void()> waker) {
   waker_ = publication_->subscribe(std::move(waker), compression_ == wal::Compression::kWhenItPays);
 }
 
@@ -60,13 +61,16 @@ PullState FollowerStream::deliver(BodyPiece& piece, wal::Bytes message) {
 
 PullState FollowerStream::fail_with(BodyPiece& piece, const Error& error) {
   stage_ = Stage::kFailed;
-  const std::span text(reinterpret_cast<const std::byte*>(error.message.data()), error.message.size());
-  return deliver(piece, wal::encode_message(wal::MessageType::kFailure, text, wal::Compression::kNever));
+  const std::span text(reinterpret_cast<const std::byte*>(error.message.data()),
+                       error.message.size());
+  return deliver(piece,
+                 wal::encode_message(wal::MessageType::kFailure, text, wal::Compression::kNever));
 }
 
 PullState FollowerStream::pull(BodyPiece& piece) {
   if (stage_ != Stage::kFailed && publication_->log().start().log != log_) {
-    return fail_with(piece, {ErrorCode::kHistoryChanged, "the database has another log now: connect again"});
+    return fail_with(
+        piece, {ErrorCode::kHistoryChanged, "the database has another log now: connect again"});
   }
   switch (stage_) {
     case Stage::kGreeting:
@@ -119,7 +123,8 @@ Result<std::optional<wal::PublishedLog::Piece>> FollowerStream::next_frames() {
     if (!piece) {
       // Dropped behind us. At its begin a delta can replace it; within it the follower connects
       // anew with the position that it has applied.
-      if (piece.error().code != ErrorCode::kNotFound || spool_offset_ != 0) return fail(piece.error());
+      if (piece.error().code != ErrorCode::kNotFound || spool_offset_ != 0)
+        return fail(piece.error());
     } else if (*piece) {
       spool_offset_ += (*piece)->bytes.size();
       return piece;
@@ -165,7 +170,8 @@ Result<std::optional<wal::Bytes>> FollowerStream::next_of_delta() {
       const std::uint32_t page = delta_pages_.next(delta_next_);
       if (page == 0) break;
       delta_next_ = page + 1;
-      if (page != lock_page && page <= std::max(page_count, start.page_count)) numbers.push_back(page);
+      if (page != lock_page && page <= std::max(page_count, start.page_count))
+        numbers.push_back(page);
     }
     if (!numbers.empty()) return encode_pages(*source, start.page_size, numbers, compression_);
     if (start.generation == delta_until_) {
@@ -183,7 +189,8 @@ Result<std::optional<wal::Bytes>> FollowerStream::next_of_delta() {
     // A generation ended while its pages were read: what it changed is still owed.
     auto more = publication_->log().changes_between(delta_until_, start.generation);
     if (!more) return fail(more.error());
-    if (more->bridged) return fail(ErrorCode::kBusy, "the history was bridged meanwhile: connect again");
+    if (more->bridged)
+      return fail(ErrorCode::kBusy, "the history was bridged meanwhile: connect again");
     delta_pages_ = std::move(more->pages);
     delta_next_ = 1;
     delta_until_ = start.generation;

@@ -53,11 +53,11 @@ class FollowerStream : public net::BodySource {
   Stage stage_ = Stage::kGreeting;
   bool starts_with_delta_ = false;
   bool delta_begun_ = false;
-  std::uint64_t generation_ = 0;    ///< of the next frame, or the first that the delta covers
+  std::uint64_t generation_ = 0;  ///< of the next frame, or the first that the delta covers
   std::uint64_t spool_offset_ = 0;
   wal::PageSet delta_pages_;
-  std::uint32_t delta_next_ = 1;    ///< the next page number to look for in delta_pages_
-  std::uint64_t delta_until_ = 0;   ///< generation that the pages listed so far lead to
+  std::uint32_t delta_next_ = 1;   ///< the next page number to look for in delta_pages_
+  std::uint64_t delta_until_ = 0;  ///< generation that the pages listed so far lead to
   Clock::time_point last_sent_{};
 };
 

@@ -20,7 +20,8 @@ class HoldHistogram {
   [[nodiscard]] std::uint64_t percentile(unsigned percent) const {
     const std::size_t count = std::min(next_, samples_.size());
     if (count == 0) return 0;
-    std::vector<std::uint64_t> sorted(samples_.begin(), samples_.begin() + static_cast<std::ptrdiff_t>(count));
+    std::vector<std::uint64_t> sorted(samples_.begin(),
+                                      samples_.begin() + static_cast<std::ptrdiff_t>(count));
     std::ranges::sort(sorted);
     return sorted[std::min(count - 1, count * percent / 100)];
   }

@@ -65,8 +65,8 @@ Result<std::optional<Position>> LocalReplica::attach(const StopCheck& stop) {
   if (!injector) return fail(injector.error());
   injector_ = std::move(*injector);
   files_ = injector_->handle().identify_files();
-  if (!record_ || record_->kind != ReplicaRecord::Kind::kReplica || record_->page_size != injector_->page_size() ||
-      record_->points.empty()) {
+  if (!record_ || record_->kind != ReplicaRecord::Kind::kReplica ||
+      record_->page_size != injector_->page_size() || record_->points.empty()) {
     return std::optional<Position>{};
   }
   ReplicaRecord record = *record_;
@@ -96,8 +96,10 @@ Result<const ReplicaPoint*> LocalReplica::prove(ReplicaRecord& record, const Sto
   }
   // The file was written to since (a foreign checkpoint, a copy put in its place, a kill during
   // our own backfill) or the log is gone: the hashes of all pages decide. No network is needed.
-  const std::uint32_t page_count = now.max_frame > 0 ? injector_->page_count() : record.points.front().page_count;
-  auto root = injector_->hash_all(record.points.front().disguise, page_count, nullptr, [&](std::uint32_t) { return stop(); });
+  const std::uint32_t page_count =
+      now.max_frame > 0 ? injector_->page_count() : record.points.front().page_count;
+  auto root = injector_->hash_all(record.points.front().disguise, page_count, nullptr,
+                                  [&](std::uint32_t) { return stop(); });
   if (!root) return fail(root.error());
   for (const ReplicaPoint& point : record.points) {
     if (point.root == *root && point.page_count == page_count) return &point;
@@ -120,13 +122,17 @@ Status LocalReplica::adopt_point(const ReplicaPoint& proven) {
 Status LocalReplica::check_files() const {
   const wal::FileTriple now = injector_->handle().identify_files();
   const auto changed = [](const char* what, const wal::FileIdentity& file) {
-    return fail(ErrorCode::kBusy, std::string(what) + (file.exists() ? " was replaced by another file" : " was removed"));
+    return fail(
+        ErrorCode::kBusy,
+        std::string(what) + (file.exists() ? " was replaced by another file" : " was removed"));
   };
   if (!now.database.same_file(files_.database)) return changed("the local database", now.database);
   if (!now.wal.same_file(files_.wal)) return changed("the local -wal file", now.wal);
   if (!now.shm.same_file(files_.shm)) return changed("the local -shm file", now.shm);
-  if (now.database.modified_ns != files_.database.modified_ns || now.database.size != files_.database.size) {
-    return fail(ErrorCode::kBusy, "the local database was written to by another program, past SQLite");
+  if (now.database.modified_ns != files_.database.modified_ns ||
+      now.database.size != files_.database.size) {
+    return fail(ErrorCode::kBusy,
+                "the local database was written to by another program, past SQLite");
   }
   return {};
 }
@@ -162,7 +168,9 @@ Status LocalReplica::add_page(std::uint32_t page, std::span<const std::byte> byt
   return injector_->add_page(page, bytes);
 }
 
-std::size_t LocalReplica::held_bytes() const { return injector_->held_bytes() + onward_queued_bytes_; }
+std::size_t LocalReplica::held_bytes() const {
+  return injector_->held_bytes() + onward_queued_bytes_;
+}
 
 Status LocalReplica::begin_frames(const CommittedState& start, bool other_history) {
   if (publication_) {
@@ -172,7 +180,8 @@ Status LocalReplica::begin_frames(const CommittedState& start, bool other_histor
   return {};
 }
 
-Status LocalReplica::note_batch(const wal::BatchHeader& header, std::span<const std::byte> payload) {
+Status LocalReplica::note_batch(const wal::BatchHeader& header,
+                                std::span<const std::byte> payload) {
   if (!publication_) return {};
   onward_pages_.clear();
   onward_queue_.push_back({header, wal::Bytes(payload.begin(), payload.end())});
@@ -186,7 +195,8 @@ Status LocalReplica::commit(const CommittedState& state, bool other_history) {
   request.page_count = state.page_count;
   request.expected_root = state.root;
   request.other_history = other_history;
-  request.before_publish = [&](const wal::WalPoint& after, const wal::PageOneDisguise& disguise) -> Status {
+  request.before_publish = [&](const wal::WalPoint& after,
+                               const wal::PageOneDisguise& disguise) -> Status {
     ReplicaRecord record;
     record.page_size = injector_->page_size();
     record.file = files_.database;
@@ -199,7 +209,8 @@ Status LocalReplica::commit(const CommittedState& state, bool other_history) {
     return save(record);
   };
   const std::uint64_t pages = injector_->pages_in_transaction();
-  Status done = pages == 0 && !other_history && injector_->root() == state.root && injector_->page_count() == state.page_count
+  Status done = pages == 0 && !other_history && injector_->root() == state.root &&
+                        injector_->page_count() == state.page_count
                     ? move_to(state.position)
                     : injector_->commit(request);
   if (!done) {

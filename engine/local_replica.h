@@ -53,7 +53,8 @@ class LocalReplica : public ReplicaTarget {
   Status save(const wal::ReplicaRecord& record);
   Status sync_record() { return side_.sync(); }
   Status write_status(const std::string& json);
-  /// Removes the side file if nothing was ever recorded in it: the local file stayed somebody else's.
+  /// Removes the side file if nothing was ever recorded in it: the local file stayed somebody
+  /// else's.
   void discard_unused_side_file();
 
   /// Whether a local file is surely a replica of ours (its guard stands).

@@ -18,7 +18,8 @@ Status LocalReplica::serve_onward(std::shared_ptr<Publication> publication, cons
   publication_ = std::move(publication);
   const wal::ReplicaPoint& point = record_->points.front();
   wal::PublishedLog& log = publication_->log();
-  bool same = log.has_log() && log.tail().position == point.position && log.drop_unfinished().has_value();
+  bool same =
+      log.has_log() && log.tail().position == point.position && log.drop_unfinished().has_value();
   if (same) {
     const std::shared_lock lock(publication_->hashes_mutex());
     same = publication_->hashes().root() == point.root;
@@ -54,7 +55,8 @@ Status LocalReplica::hash_into_publication(const StopCheck& stop) {
       if (Status go_on = stop(); !go_on) return go_on;
     }
     if (Status read = injector_->read_page(page, bytes); !read) return read;
-    hashes.set(page, page == lock_page ? wal::Hash128{} : wal::hash_page(page, bytes, injector_->disguise()));
+    hashes.set(page, page == lock_page ? wal::Hash128{}
+                                       : wal::hash_page(page, bytes, injector_->disguise()));
   }
   return {};
 }
@@ -68,7 +70,8 @@ Status LocalReplica::publish_onward() {
     {
       const std::unique_lock lock(publication_->hashes_mutex());
       wal::PageHashes& hashes = publication_->hashes();
-      if (Status sized = hashes.resize(std::max(hashes.page_count(), state.page_count)); !sized) return sized;
+      if (Status sized = hashes.resize(std::max(hashes.page_count(), state.page_count)); !sized)
+        return sized;
       for (const auto& [page, hash] : onward_pages_) {
         changed.add(page);
         if (page <= state.page_count) hashes.set(page, hash);
@@ -84,7 +87,8 @@ Status LocalReplica::publish_onward() {
     start.page_size = injector_->page_size();
     start.page_count = state.page_count;
 
-    const bool follows = log.has_log() && log.start().log == start.log && log.start().generation + 1 == start.generation;
+    const bool follows = log.has_log() && log.start().log == start.log &&
+                         log.start().generation + 1 == start.generation;
     Status begun = follows ? log.begin_generation(start, changed) : log.begin_log(start);
     if (!begun) return begun;
     publication_->wake_all();
@@ -101,7 +105,8 @@ Status LocalReplica::publish_onward() {
       start.page_count = tail.page_count;
       if (Status begun = log.begin_generation(start, {}); !begun) return begun;
     }
-    if (Status published = publication_->publish_received(batch.header, batch.payload); !published) return published;
+    if (Status published = publication_->publish_received(batch.header, batch.payload); !published)
+      return published;
   }
   onward_start_.reset();
   onward_pages_.clear();

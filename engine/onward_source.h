@@ -19,10 +19,13 @@ class OnwardSource : public PageSource {
 
   Status read_pages(std::uint32_t first, std::uint32_t count, std::span<std::byte> bytes) override {
     const std::shared_lock lock(mutex_);
-    if (injector_ == nullptr) return fail(ErrorCode::kBusy, "the replica is being attached anew: try again");
+    if (injector_ == nullptr)
+      return fail(ErrorCode::kBusy, "the replica is being attached anew: try again");
     const std::size_t size = bytes.size() / count;
     for (std::uint32_t i = 0; i < count; ++i) {
-      if (Status read = injector_->read_page_for_others(first + i, bytes.subspan(i * size, size)); !read) return read;
+      if (Status read = injector_->read_page_for_others(first + i, bytes.subspan(i * size, size));
+          !read)
+        return read;
     }
     return {};
   }

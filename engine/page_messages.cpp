@@ -5,7 +5,8 @@
 namespace walferry::engine {
 
 Result<wal::Bytes> encode_pages(PageSource& source, std::uint32_t page_size,
-                                const std::vector<std::uint32_t>& numbers, wal::Compression compression) {
+                                const std::vector<std::uint32_t>& numbers,
+                                wal::Compression compression) {
   const auto count = static_cast<std::uint32_t>(numbers.size());
   const std::size_t pages_at = wal::PagesHeader::kSize + wal::PagesHeader::numbers_size(count);
   wal::Bytes payload(pages_at + std::size_t{count} * page_size);
@@ -18,7 +19,8 @@ Result<wal::Bytes> encode_pages(PageSource& source, std::uint32_t page_size,
     std::uint32_t last = i;
     while (last + 1 < count && numbers[last + 1] == numbers[last] + 1) ++last;
     const std::uint32_t run = last - i + 1;
-    const auto bytes = std::span(payload).subspan(pages_at + std::size_t{i} * page_size, std::size_t{run} * page_size);
+    const auto bytes = std::span(payload).subspan(pages_at + std::size_t{i} * page_size,
+                                                  std::size_t{run} * page_size);
     if (Status read = source.read_pages(numbers[i], run, bytes); !read) return fail(read.error());
     i = last + 1;
   }

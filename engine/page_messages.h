@@ -6,9 +6,9 @@
 #include <memory>
 #include <vector>
 
-#include "walferry/error.hpp"
 #include "engine/publication.h"
 #include "wal/message_codec.h"
+#include "walferry/error.hpp"
 
 namespace walferry::engine {
 
@@ -20,6 +20,7 @@ constexpr std::uint32_t pages_per_message(std::uint32_t page_size) noexcept {
 
 /// One kPages message with the given pages (ascending, at most pages_per_message()).
 Result<wal::Bytes> encode_pages(PageSource& source, std::uint32_t page_size,
-                                const std::vector<std::uint32_t>& numbers, wal::Compression compression);
+                                const std::vector<std::uint32_t>& numbers,
+                                wal::Compression compression);
 
 }  // namespace walferry::engine

@@ -21,23 +21,23 @@ using wal::SlotLock;
 
 namespace {
 
-constexpr auto kAttachPatience = 5s;        // for the checkpoint lock
-constexpr auto kWriterPatience = 20ms;      // for the write lock, when a generation ends
+constexpr auto kAttachPatience = 5s;    // for the checkpoint lock
+constexpr auto kWriterPatience = 20ms;  // for the write lock, when a generation ends
 constexpr auto kWriterRetry = 50us;
-constexpr auto kRestartPatience = 2ms;       // for readers of the old log, with the write lock held
-constexpr auto kTornHeaderAge = 1ms;        // a living writer is between the copies for nanoseconds
+constexpr auto kRestartPatience = 2ms;  // for readers of the old log, with the write lock held
+constexpr auto kTornHeaderAge = 1ms;    // a living writer is between the copies for nanoseconds
 constexpr auto kImminentFirstWait = 50us;
 constexpr auto kImminentLastWait = 1ms;
 constexpr auto kImminentPatience = 5s;
-constexpr auto kBusyTick = 50ms;            // after recent activity
+constexpr auto kBusyTick = 50ms;  // after recent activity
 constexpr auto kQuietTick = 1s;
 constexpr auto kRecentActivity = 2s;
 constexpr auto kFileCheck = 1s;
 constexpr auto kReattachPause = 250ms;
 constexpr auto kReaderWarning = 10s;
 constexpr auto kReaderWarningAgain = 60s;
-constexpr std::uint32_t kTailFrames = 64;   // what slices aim to leave for the tail
-constexpr int kMostSlices = 2;              // writers that are faster than that are held for the rest
+constexpr std::uint32_t kTailFrames = 64;  // what slices aim to leave for the tail
+constexpr int kMostSlices = 2;  // writers that are faster than that are held for the rest
 constexpr std::uint32_t kScanPages = 64;
 
 std::uint64_t now_us() {
@@ -57,7 +57,8 @@ std::uint64_t random_checksum() {
 /// Reads the database file itself: with CKPT ours it changes by our own backfill alone.
 class DatabaseFileSource : public PageSource {
  public:
-  explicit DatabaseFileSource(std::shared_ptr<wal::DatabaseHandle> handle) : handle_(std::move(handle)) {}
+  explicit DatabaseFileSource(std::shared_ptr<wal::DatabaseHandle> handle)
+      : handle_(std::move(handle)) {}
 
   Status read_pages(std::uint32_t first, std::uint32_t, std::span<std::byte> bytes) override {
     return handle_->read_database(bytes, std::uint64_t{first - 1} * handle_->page_size());
@@ -111,12 +112,14 @@ Status Primary::attach_now() {
   auto opened = wal::DatabaseHandle::open(options_.path, handle_options);
   if (!opened) return fail(opened.error());
   handle_ = std::move(*opened);
-  if (handle_->switched_to_wal()) log(LogLevel::kInfo, "switched " + options_.path.string() + " to WAL mode");
+  if (handle_->switched_to_wal())
+    log(LogLevel::kInfo, "switched " + options_.path.string() + " to WAL mode");
 
   const auto deadline = Clock::now() + kAttachPatience;
   while (!(checkpoint_ = SlotLock::try_take(handle_->index(), wal::Slot::kCheckpoint))) {
     if (Clock::now() > deadline) {
-      return fail(ErrorCode::kBusy, options_.path.string() + ": another process keeps the checkpoint lock "
+      return fail(ErrorCode::kBusy, options_.path.string() +
+                                        ": another process keeps the checkpoint lock "
                                         "(a second walferry? Litestream?): stop it and try again");
     }
     std::this_thread::sleep_for(1ms);
@@ -151,9 +154,12 @@ Status Primary::attach_now() {
     capture_.emplace(*handle_, cursor);
     log(LogLevel::kInfo, "goes on at " + published.tail().position.to_text());
   }
-  drained_whole_ = published.current_is_empty() && (capture_->cursor().frame == 0 || handle_->index().backfill() == capture_->cursor().frame);
+  drained_whole_ =
+      published.current_is_empty() &&
+      (capture_->cursor().frame == 0 || handle_->index().backfill() == capture_->cursor().frame);
   source_ = std::make_shared<DatabaseFileSource>(handle_);
-  if (continuity == Continuity::kProven && !published.current_is_empty() && header->max_frame == capture_->cursor().frame &&
+  if (continuity == Continuity::kProven && !published.current_is_empty() &&
+      header->max_frame == capture_->cursor().frame &&
       handle_->index().backfill() == header->max_frame) {
     // Killed after the whole log was backfilled, or somebody else did that meanwhile: the
     // generation has ended, and a writer may restart the log at any moment.
@@ -177,7 +183,8 @@ Result<IndexHeader> Primary::header_for_attach() {
       if (handle_->index().backfill() <= header->max_frame) return *header;
     }
     if (Clock::now() > deadline) {
-      return fail(ErrorCode::kBusy, options_.path.string() + ": its wal-index is unreadable and its write lock is held: "
+      return fail(ErrorCode::kBusy, options_.path.string() +
+                                        ": its wal-index is unreadable and its write lock is held: "
                                         "find the program that hangs within a commit");
     }
     if (auto writer = SlotLock::try_take(handle_->index(), wal::Slot::kWrite)) {
@@ -201,19 +208,20 @@ Status Primary::resume_hashes(bool& reliable) {
   wal::PageHashes& hashes = publication_->hashes();
   const wal::LogTail tail = published.tail();
   const std::uint32_t lock_page = wal::lock_byte_page(tail.page_size);
-  Status replayed = published.replay([&](const wal::BatchHeader& header, std::span<const std::byte> payload) -> Status {
-    const std::size_t size = wal::frame_size(header.page_size);
-    for (std::uint32_t i = 0; i < header.frame_count; ++i) {
-      const auto frame = payload.subspan(wal::BatchHeader::kSize + i * size, size);
-      const std::uint32_t page = wal::FrameHeader::decode(frame.data()).page_number;
-      if (page == lock_page || page > tail.page_count) continue;
-      if (page > hashes.page_count()) {
-        if (Status sized = hashes.resize(page); !sized) return sized;
-      }
-      hashes.set(page, wal::hash_page(page, frame.subspan(wal::kFrameHeaderSize)));
-    }
-    return {};
-  });
+  Status replayed = published.replay(
+      [&](const wal::BatchHeader& header, std::span<const std::byte> payload) -> Status {
+        const std::size_t size = wal::frame_size(header.page_size);
+        for (std::uint32_t i = 0; i < header.frame_count; ++i) {
+          const auto frame = payload.subspan(wal::BatchHeader::kSize + i * size, size);
+          const std::uint32_t page = wal::FrameHeader::decode(frame.data()).page_number;
+          if (page == lock_page || page > tail.page_count) continue;
+          if (page > hashes.page_count()) {
+            if (Status sized = hashes.resize(page); !sized) return sized;
+          }
+          hashes.set(page, wal::hash_page(page, frame.subspan(wal::kFrameHeaderSize)));
+        }
+        return {};
+      });
   if (!replayed) return replayed;
   if (Status sized = hashes.resize(tail.page_count); !sized) return sized;
   reliable = hashes.root() == tail.root;
@@ -224,7 +232,8 @@ Result<Primary::Continuity> Primary::prove(const IndexHeader& header, CaptureCur
   const GenerationStart start = publication_->log().start();
   const wal::LogTail tail = publication_->log().tail();
   const std::uint64_t physical = start.cursor.frame + tail.position.frame;
-  const std::uint64_t chain = tail.position.frame == 0 ? start.cursor.chain.packed() : tail.position.checksum;
+  const std::uint64_t chain =
+      tail.position.frame == 0 ? start.cursor.chain.packed() : tail.position.checksum;
   if (physical > 0 && header.salts == start.cursor.salts && header.max_frame >= physical) {
     auto standing = wal::cursor_at(*handle_, static_cast<std::uint32_t>(physical));
     if (standing && standing->salts == header.salts && standing->chain.packed() == chain) {
@@ -260,15 +269,19 @@ Result<bool> Primary::untouched_pages_match(const IndexHeader& header, std::uint
   if (!size) return fail(size.error());
   const std::uint32_t page_size = handle_->page_size();
   std::vector<std::byte> buffer(std::size_t{kScanPages} * page_size);
-  const std::uint32_t count = std::min(hashes.page_count(), static_cast<std::uint32_t>(*size / page_size));
+  const std::uint32_t count =
+      std::min(hashes.page_count(), static_cast<std::uint32_t>(*size / page_size));
   for (std::uint32_t first = 1; first <= count; first += kScanPages) {
     const std::uint32_t n = std::min(kScanPages, count - first + 1);
     const auto pages = std::span(buffer).first(std::size_t{n} * page_size);
-    if (Status read = handle_->read_database(pages, std::uint64_t{first - 1} * page_size); !read) return fail(read.error());
+    if (Status read = handle_->read_database(pages, std::uint64_t{first - 1} * page_size); !read)
+      return fail(read.error());
     for (std::uint32_t i = 0; i < n; ++i) {
       const std::uint32_t page = first + i;
       if (touched.contains(page) || page == wal::lock_byte_page(page_size)) continue;
-      if (wal::hash_page(page, pages.subspan(std::size_t{i} * page_size, page_size)) != hashes.get(page)) return false;
+      if (wal::hash_page(page, pages.subspan(std::size_t{i} * page_size, page_size)) !=
+          hashes.get(page))
+        return false;
     }
   }
   return true;
@@ -285,7 +298,8 @@ Status Primary::scan_database(std::uint32_t page_count, wal::PageSet& changed) {
   for (std::uint32_t first = 1; first <= page_count; first += kScanPages) {
     const std::uint32_t n = std::min(kScanPages, page_count - first + 1);
     const auto pages = std::span(buffer).first(std::size_t{n} * page_size);
-    if (Status read = handle_->read_database(pages, std::uint64_t{first - 1} * page_size); !read) return read;
+    if (Status read = handle_->read_database(pages, std::uint64_t{first - 1} * page_size); !read)
+      return read;
     for (std::uint32_t i = 0; i < n; ++i) {
       const std::uint32_t page = first + i;
       wal::Hash128 hash;
@@ -314,7 +328,8 @@ Status Primary::begin_unproven(const IndexHeader& header, bool hashes_reliable, 
   auto size = handle_->database_size();
   if (!size) return fail(size.error());
   auto page_count = static_cast<std::uint32_t>(*size / handle_->page_size());
-  if (header.max_frame == cursor.frame && header.page_count != 0) page_count = std::min(page_count, header.page_count);
+  if (header.max_frame == cursor.frame && header.page_count != 0)
+    page_count = std::min(page_count, header.page_count);
 
   const bool known = published.has_log() && hashes_reliable && !other_file;
   wal::PageSet changed;
@@ -339,9 +354,11 @@ Status Primary::begin_unproven(const IndexHeader& header, bool hashes_reliable, 
     start.checksum = same ? tail.position.checksum : random_checksum();
     if (Status begun = published.begin_generation(start, changed); !begun) return begun;
     log(same ? LogLevel::kInfo : LogLevel::kWarning,
-        same ? "the WAL that was followed is gone; the database is unchanged, generation " + std::to_string(start.generation) + " goes on from it"
+        same ? "the WAL that was followed is gone; the database is unchanged, generation " +
+                   std::to_string(start.generation) + " goes on from it"
              : "the WAL that was followed is gone: " + std::to_string(changed.count()) +
-                   " pages that differ bridge the gap to generation " + std::to_string(start.generation));
+                   " pages that differ bridge the gap to generation " +
+                   std::to_string(start.generation));
     const std::lock_guard lock(metrics_mutex_);
     if (!same) ++metrics_.bridges;
   } else {
@@ -354,7 +371,8 @@ Status Primary::begin_unproven(const IndexHeader& header, bool hashes_reliable, 
         first ? "published as new log " + start.log.to_text()
               : std::string(other_file ? "this is another file than the one published before"
                                        : "the kept page hashes do not match the log") +
-                    ": it begins new log " + start.log.to_text() + ", followers fetch the pages that differ");
+                    ": it begins new log " + start.log.to_text() +
+                    ", followers fetch the pages that differ");
   }
   capture_.emplace(*handle_, cursor);
   return {};
@@ -373,7 +391,8 @@ void Primary::lose(const std::string& why) {
 bool Primary::restartable() const { return drained_whole_; }
 
 Result<DrainOutcome> Primary::drain() {
-  return capture_->drain(restartable(), [this](const wal::CapturedFrames& captured) { return publish(captured); });
+  return capture_->drain(restartable(),
+                         [this](const wal::CapturedFrames& captured) { return publish(captured); });
 }
 
 Status Primary::publish(const wal::CapturedFrames& captured) {
@@ -443,11 +462,18 @@ bool Primary::repair(Clock::time_point now) {
 
 void Primary::check_files() {
   const wal::FileTriple now = handle_->identify_files();
-  const auto gone = [](const wal::FileIdentity& then, const wal::FileIdentity& current) { return !current.same_file(then); };
-  if (gone(files_.database, now.database)) return lose(now.database.exists() ? "the database file was replaced" : "the database file is gone");
-  if (gone(files_.wal, now.wal)) return lose(now.wal.exists() ? "the -wal file was replaced" : "the -wal file was removed");
-  if (gone(files_.shm, now.shm)) return lose(now.shm.exists() ? "the -shm file was replaced" : "the -shm file was removed");
-  if (now.database.modified_ns != files_.database.modified_ns || now.database.size != files_.database.size) {
+  const auto gone = [](const wal::FileIdentity& then, const wal::FileIdentity& current) {
+    return !current.same_file(then);
+  };
+  if (gone(files_.database, now.database))
+    return lose(now.database.exists() ? "the database file was replaced"
+                                      : "the database file is gone");
+  if (gone(files_.wal, now.wal))
+    return lose(now.wal.exists() ? "the -wal file was replaced" : "the -wal file was removed");
+  if (gone(files_.shm, now.shm))
+    return lose(now.shm.exists() ? "the -shm file was replaced" : "the -shm file was removed");
+  if (now.database.modified_ns != files_.database.modified_ns ||
+      now.database.size != files_.database.size) {
     return lose("the database file was written to by another program, past SQLite");
   }
   const std::lock_guard lock(metrics_mutex_);
@@ -526,7 +552,8 @@ Clock::duration Primary::step(Clock::time_point now, bool written) {
     imminent_since_ = {};
   }
   const Clock::duration backfill_wait = end_generation_if_due(now);
-  const Clock::duration tick = now - last_activity_ < kRecentActivity ? Clock::duration(kBusyTick) : Clock::duration(kQuietTick);
+  const Clock::duration tick = now - last_activity_ < kRecentActivity ? Clock::duration(kBusyTick)
+                                                                      : Clock::duration(kQuietTick);
   return std::min(backfill_wait, tick);
 }
 
@@ -535,13 +562,15 @@ Clock::duration Primary::end_generation_if_due(Clock::time_point now) {
   // kept it from being restarted and enough has come since to be worth another backfill.
   const std::uint64_t size = wal::frame_size(handle_->page_size());
   const std::uint64_t log_bytes = capture_->cursor().frame * size;
-  const std::uint64_t generation_bytes = (capture_->cursor().frame - publication_->log().start().cursor.frame) * size;
+  const std::uint64_t generation_bytes =
+      (capture_->cursor().frame - publication_->log().start().cursor.frame) * size;
   if (drained_whole_ || generation_bytes < options_.wal_limit_bytes / 8) return kQuietTick;
   if (now < next_backfill_) return next_backfill_ - now;
   if (log_bytes < options_.wal_limit_bytes) {
     // Half of the work is done when half of the limit is reached: the less is left for the end,
     // the less the log outgrows its limit meanwhile.
-    const bool early = generation_bytes >= options_.wal_limit_bytes / 2 && handle_->index().backfill() <= publication_->log().start().cursor.frame;
+    const bool early = generation_bytes >= options_.wal_limit_bytes / 2 &&
+                       handle_->index().backfill() <= publication_->log().start().cursor.frame;
     if (!early) return kQuietTick;
     auto moved = backfill_slices(1);
     if (!moved) log(LogLevel::kError, "the WAL cannot be backfilled: " + moved.error().message);
@@ -574,8 +603,9 @@ void Primary::note_reader_in_the_way(Clock::time_point now) {
   auto wal_bytes = handle_->wal_size();
   if (now - reader_since_ >= kReaderWarning && now - reader_warned_ >= kReaderWarningAgain) {
     reader_warned_ = now;
-    log(LogLevel::kWarning, "a reader has kept the WAL from being backfilled for " + std::to_string(std::lround(age)) +
-                                " s; it has grown to " + std::to_string(wal_bytes.value_or(0) >> 20) +
+    log(LogLevel::kWarning, "a reader has kept the WAL from being backfilled for " +
+                                std::to_string(std::lround(age)) + " s; it has grown to " +
+                                std::to_string(wal_bytes.value_or(0) >> 20) +
                                 " MiB: end that program's read transaction");
   }
   const std::lock_guard lock(metrics_mutex_);
@@ -585,7 +615,9 @@ void Primary::note_reader_in_the_way(Clock::time_point now) {
 /// Backfills without the write lock, capturing in between, until little is left for the tail. False
 /// when a reader is in the way.
 Result<bool> Primary::backfill_slices(int most) {
-  const auto most_tail_frames = std::max(kTailFrames, static_cast<std::uint32_t>(options_.wal_limit_bytes / 16 / wal::frame_size(handle_->page_size())));
+  const auto most_tail_frames =
+      std::max(kTailFrames, static_cast<std::uint32_t>(options_.wal_limit_bytes / 16 /
+                                                       wal::frame_size(handle_->page_size())));
   for (int i = 0; i < most; ++i) {
     const auto header = handle_->index().read_header();
     if (!header || header->salts != capture_->cursor().salts) return false;
@@ -594,7 +626,8 @@ Result<bool> Primary::backfill_slices(int most) {
     if (captured <= done + most_tail_frames) return true;
     if (Status noted = remember_database_file(false); !noted) return fail(noted.error());
     // Not all of it: where a slice reaches the last frame, a writer may restart the log at once.
-    auto result = wal::backfill(*handle_, *header, captured - kTailFrames / 2, BackfillScope::kUpToReaders);
+    auto result =
+        wal::backfill(*handle_, *header, captured - kTailFrames / 2, BackfillScope::kUpToReaders);
     // After a failure as well: what was written until then is ours, not a foreign program's.
     if (Status noted = remember_database_file(false); !noted) return fail(noted.error());
     if (!result) return fail(result.error());
@@ -621,8 +654,8 @@ Result<bool> Primary::backfill_tail() {
   auto outcome = drain();
   if (!outcome) return fail(outcome.error());
   auto header = handle_->index().read_header();
-  if (*outcome != DrainOutcome::kCaughtUp || !header || header->max_frame != capture_->cursor().frame ||
-      header->salts != capture_->cursor().salts) {
+  if (*outcome != DrainOutcome::kCaughtUp || !header ||
+      header->max_frame != capture_->cursor().frame || header->salts != capture_->cursor().salts) {
     return false;
   }
   auto result = wal::backfill(*handle_, *header, header->max_frame, BackfillScope::kWhole);
@@ -666,7 +699,8 @@ Status Primary::renew_log(IndexHeader& header) {
   // do that.
   auto size = handle_->wal_size();
   if (!size) return fail(size.error());
-  return *size > 2 * options_.wal_limit_bytes ? handle_->truncate_wal(options_.wal_limit_bytes) : Status{};
+  return *size > 2 * options_.wal_limit_bytes ? handle_->truncate_wal(options_.wal_limit_bytes)
+                                              : Status{};
 }
 
 Status Primary::begin_next_generation() {
@@ -695,13 +729,17 @@ void Primary::settle() {
   if (auto outcome = drain(); outcome && *outcome == DrainOutcome::kCaughtUp && !drained_whole_) {
     auto done = backfill_slices(kMostSlices);
     if (done && *done) done = backfill_tail();
-    if (!done) log(LogLevel::kWarning, "the WAL could not be backfilled at the end: " + done.error().message);
+    if (!done)
+      log(LogLevel::kWarning,
+          "the WAL could not be backfilled at the end: " + done.error().message);
   }
   {
     const std::shared_lock lock(publication_->hashes_mutex());
-    if (Status synced = publication_->hashes().sync(); !synced) log(LogLevel::kWarning, synced.error().message);
+    if (Status synced = publication_->hashes().sync(); !synced)
+      log(LogLevel::kWarning, synced.error().message);
   }
-  if (Status synced = publication_->log().sync(); !synced) log(LogLevel::kWarning, synced.error().message);
+  if (Status synced = publication_->log().sync(); !synced)
+    log(LogLevel::kWarning, synced.error().message);
   detach();
 }
 

@@ -14,14 +14,14 @@
 #include <optional>
 #include <string>
 
-#include "walferry/error.hpp"
-#include "walferry/log_sink.hpp"
-#include "walferry/server.hpp"
 #include "engine/hold_histogram.h"
 #include "engine/publication.h"
 #include "wal/backfill.h"
 #include "wal/capture.h"
 #include "wal/database_handle.h"
+#include "walferry/error.hpp"
+#include "walferry/log_sink.hpp"
+#include "walferry/server.hpp"
 
 namespace walferry::engine {
 

@@ -21,23 +21,29 @@ namespace {
 constexpr std::uint32_t kEvents = IN_MODIFY | IN_DELETE_SELF | IN_MOVE_SELF;
 
 timespec to_timespec(Clock::duration wait) {
-  const auto ns = std::chrono::duration_cast<std::chrono::nanoseconds>(std::max(wait, Clock::duration::zero())).count();
+  const auto ns =
+      std::chrono::duration_cast<std::chrono::nanoseconds>(std::max(wait, Clock::duration::zero()))
+          .count();
   return {ns / 1'000'000'000, ns % 1'000'000'000};
 }
 
 }  // namespace
 
-Result<std::unique_ptr<PrimaryPump>> PrimaryPump::start(std::vector<std::unique_ptr<Primary>> primaries, LogSink log) {
+Result<std::unique_ptr<PrimaryPump>> PrimaryPump::start(
+    std::vector<std::unique_ptr<Primary>> primaries, LogSink log) {
   std::unique_ptr<PrimaryPump> pump(new PrimaryPump);
   pump->log_ = std::move(log);
   pump->inotify_ = ::inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
   pump->wake_ = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-  if (pump->inotify_ < 0 || pump->wake_ < 0) return fail(wal::system_error(errno, "watching for writes (inotify)"));
+  if (pump->inotify_ < 0 || pump->wake_ < 0)
+    return fail(wal::system_error(errno, "watching for writes (inotify)"));
   for (auto& primary : primaries) pump->watched_.push_back({.primary = std::move(primary)});
   for (auto& watched : pump->watched_) {
     pump->watch_again(watched);
     if (watched.watch < 0) {
-      return fail(wal::system_error(errno, "watching " + watched.primary->wal_path().string() + " (raise fs.inotify.max_user_watches if that is the limit)"));
+      return fail(wal::system_error(
+          errno, "watching " + watched.primary->wal_path().string() +
+                     " (raise fs.inotify.max_user_watches if that is the limit)"));
     }
   }
   pump->thread_ = std::thread([raw = pump.get()] { raw->run(); });
@@ -54,7 +60,8 @@ void PrimaryPump::stop() {
   if (!thread_.joinable()) return;
   stopping_ = true;
   const std::uint64_t one = 1;
-  while (::write(wake_, &one, sizeof one) < 0 && errno == EINTR) {}
+  while (::write(wake_, &one, sizeof one) < 0 && errno == EINTR) {
+  }
   thread_.join();
 }
 
@@ -108,7 +115,8 @@ void PrimaryPump::run() {
     }
     const timespec wait = to_timespec(next - Clock::now());
     std::array<pollfd, 2> fds{{{inotify_, POLLIN, 0}, {wake_, POLLIN, 0}}};
-    if (::ppoll(fds.data(), fds.size(), &wait, nullptr) > 0 && (fds[0].revents & POLLIN) != 0) read_events();
+    if (::ppoll(fds.data(), fds.size(), &wait, nullptr) > 0 && (fds[0].revents & POLLIN) != 0)
+      read_events();
   }
   for (auto& watched : watched_) watched.primary->settle();
 }

@@ -15,7 +15,8 @@ namespace walferry::engine {
 
 class PrimaryPump {
  public:
-  static Result<std::unique_ptr<PrimaryPump>> start(std::vector<std::unique_ptr<Primary>> primaries, LogSink log);
+  static Result<std::unique_ptr<PrimaryPump>> start(std::vector<std::unique_ptr<Primary>> primaries,
+                                                    LogSink log);
   ~PrimaryPump();
   /// Settles every primary and ends the thread. Idempotent.
   void stop();

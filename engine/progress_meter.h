@@ -13,7 +13,8 @@ class ProgressMeter {
  public:
   using Clock = std::chrono::steady_clock;
 
-  explicit ProgressMeter(std::function<void(const Progress&)> report) : report_(std::move(report)) {}
+  explicit ProgressMeter(std::function<void(const Progress&)> report)
+      : report_(std::move(report)) {}
 
   void begin(std::uint64_t done, std::uint64_t total) {
     begun_at_ = Clock::now();

@@ -27,7 +27,8 @@ void Publication::set_source(std::shared_ptr<PageSource> source) {
   source_ = std::move(source);
 }
 
-std::vector<std::uint32_t> Publication::note_pages(const BatchHeader& header, std::span<const std::byte> payload) {
+std::vector<std::uint32_t> Publication::note_pages(const BatchHeader& header,
+                                                   std::span<const std::byte> payload) {
   const std::size_t size = wal::frame_size(header.page_size);
   const std::uint32_t lock_page = wal::lock_byte_page(header.page_size);
   std::vector<std::uint32_t> pages;
@@ -36,14 +37,16 @@ std::vector<std::uint32_t> Publication::note_pages(const BatchHeader& header, st
     const auto frame = payload.subspan(BatchHeader::kSize + i * size, size);
     const std::uint32_t page = FrameHeader::decode(frame.data()).page_number;
     pages.push_back(page);
-    if (page != lock_page) pending_[page] = wal::hash_page(page, frame.subspan(wal::kFrameHeaderSize));
+    if (page != lock_page)
+      pending_[page] = wal::hash_page(page, frame.subspan(wal::kFrameHeaderSize));
   }
   return pages;
 }
 
 wal::Hash128 Publication::root_after(std::uint32_t page_count) {
   wal::Hash128 root = hashes_.root();
-  for (std::uint32_t page = hashes_.page_count(); page > page_count; --page) root -= hashes_.get(page);
+  for (std::uint32_t page = hashes_.page_count(); page > page_count; --page)
+    root -= hashes_.get(page);
   for (const auto& [page, hash] : pending_) {
     if (page > page_count) continue;
     root -= hashes_.get(page);
@@ -79,13 +82,16 @@ Status Publication::publish(BatchHeader& header, std::span<std::byte> payload) {
   return append(std::make_shared<const wal::Bytes>(encode(payload)), header, pages);
 }
 
-Status Publication::publish_received(const BatchHeader& header, std::span<const std::byte> payload) {
-  return append(std::make_shared<const wal::Bytes>(encode(payload)), header, note_pages(header, payload));
+Status Publication::publish_received(const BatchHeader& header,
+                                     std::span<const std::byte> payload) {
+  return append(std::make_shared<const wal::Bytes>(encode(payload)), header,
+                note_pages(header, payload));
 }
 
 wal::Bytes Publication::encode(std::span<const std::byte> payload) const {
-  return wal::encode_message(wal::MessageType::kBatch, payload,
-                             distant_ > 0 ? wal::Compression::kWhenItPays : wal::Compression::kNever);
+  return wal::encode_message(
+      wal::MessageType::kBatch, payload,
+      distant_ > 0 ? wal::Compression::kWhenItPays : wal::Compression::kNever);
 }
 
 Status Publication::abandon_transaction() {

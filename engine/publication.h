@@ -17,9 +17,9 @@
 #include <unordered_map>
 #include <vector>
 
-#include "walferry/error.hpp"
 #include "wal/page_hashes.h"
 #include "wal/published_log.h"
+#include "walferry/error.hpp"
 
 namespace walferry::engine {
 
@@ -32,7 +32,8 @@ class PageSource {
  public:
   virtual ~PageSource() = default;
   /// Reads pages first .. first+count-1 into `bytes`. Any thread.
-  virtual Status read_pages(std::uint32_t first, std::uint32_t count, std::span<std::byte> bytes) = 0;
+  virtual Status read_pages(std::uint32_t first, std::uint32_t count,
+                            std::span<std::byte> bytes) = 0;
   /// The frame of `start`'s generation up to which frames must be applied to pages read before
   /// this call, to make them a committed state; kBaseElsewhere when they may be newer than it.
   virtual std::uint64_t base_frame(const wal::GenerationStart& start) = 0;
@@ -70,7 +71,8 @@ class Publication {
 
  private:
   [[nodiscard]] wal::Bytes encode(std::span<const std::byte> payload) const;
-  std::vector<std::uint32_t> note_pages(const wal::BatchHeader& header, std::span<const std::byte> payload);
+  std::vector<std::uint32_t> note_pages(const wal::BatchHeader& header,
+                                        std::span<const std::byte> payload);
   wal::Hash128 root_after(std::uint32_t page_count);
   Status append(std::shared_ptr<const wal::Bytes> message, const wal::BatchHeader& header,
                 const std::vector<std::uint32_t>& pages);

@@ -32,11 +32,13 @@ class LocalTree {
 };
 
 /// The pages (ascending) whose hash in the primary's manifest is not the local one.
-Result<std::vector<std::uint32_t>> find_differing_pages(FerryClient& client, const net::Info& info, const LocalTree& local,
+Result<std::vector<std::uint32_t>> find_differing_pages(FerryClient& client, const net::Info& info,
+                                                        const LocalTree& local,
                                                         const std::function<Status()>& stop);
 
 /// Fetches pages into the target.
-Status fetch_pages(FerryClient& client, const net::Info& info, const std::vector<std::uint32_t>& numbers,
-                   ReplicaTarget& target, ProgressMeter& progress);
+Status fetch_pages(FerryClient& client, const net::Info& info,
+                   const std::vector<std::uint32_t>& numbers, ReplicaTarget& target,
+                   ProgressMeter& progress);
 
 }  // namespace walferry::engine

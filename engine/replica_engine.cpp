@@ -34,14 +34,17 @@ double unix_now() {
 }
 
 bool is_final(ErrorCode code) {
-  return code == ErrorCode::kForeignFile || code == ErrorCode::kUnsupported || code == ErrorCode::kNotADatabase ||
-         code == ErrorCode::kInvalidArgument || code == ErrorCode::kRefused;
+  return code == ErrorCode::kForeignFile || code == ErrorCode::kUnsupported ||
+         code == ErrorCode::kNotADatabase || code == ErrorCode::kInvalidArgument ||
+         code == ErrorCode::kRefused;
 }
 
 }  // namespace
 
 ReplicaEngine::ReplicaEngine(ReplicaOptions options)
-    : options_(std::move(options)), progress_(options_.progress), retries_(options_.retry_min, options_.retry_max) {
+    : options_(std::move(options)),
+      progress_(options_.progress),
+      retries_(options_.retry_min, options_.retry_max) {
   status_.url = options_.url;
   status_.path = options_.path;
   not_live_since_ = Clock::now();
@@ -55,10 +58,13 @@ void ReplicaEngine::log(LogLevel level, const std::string& message) const {
 
 Status ReplicaEngine::prepare() {
   if (!options_.url.starts_with("http://") && !options_.url.starts_with("https://")) {
-    return fail(ErrorCode::kInvalidArgument, "\"" + options_.url + "\" is not a URL like http://HOST:PORT or http://HOST:PORT/db/NAME");
+    return fail(
+        ErrorCode::kInvalidArgument,
+        "\"" + options_.url + "\" is not a URL like http://HOST:PORT or http://HOST:PORT/db/NAME");
   }
   std::error_code failed;
-  if (std::filesystem::is_symlink(options_.path, failed) || std::filesystem::exists(options_.path, failed)) {
+  if (std::filesystem::is_symlink(options_.path, failed) ||
+      std::filesystem::exists(options_.path, failed)) {
     auto real = std::filesystem::weakly_canonical(options_.path, failed);
     if (!failed) options_.path = real;
   } else {
@@ -66,10 +72,12 @@ Status ReplicaEngine::prepare() {
   }
   const auto directory = options_.path.parent_path();
   if (!std::filesystem::is_directory(directory, failed)) {
-    return fail(ErrorCode::kNotFound, "the directory " + directory.string() + " does not exist: create it first");
+    return fail(ErrorCode::kNotFound,
+                "the directory " + directory.string() + " does not exist: create it first");
   }
   if (std::filesystem::is_directory(options_.path, failed)) {
-    return fail(ErrorCode::kInvalidArgument, options_.path.string() + " is a directory: name the file to keep the replica in");
+    return fail(ErrorCode::kInvalidArgument,
+                options_.path.string() + " is a directory: name the file to keep the replica in");
   }
   if (Status supported = wal::check_file_system(directory); !supported) return supported;
   auto client = FerryClient::create(options_);
@@ -87,7 +95,9 @@ Status ReplicaEngine::prepare() {
 
 Status ReplicaEngine::listen() {
   if (!net::is_loopback_address(options_.listen_address)) {
-    return fail(ErrorCode::kRefused, "refusing to listen on " + options_.listen_address + ": without access tokens only loopback addresses are served");
+    return fail(ErrorCode::kRefused,
+                "refusing to listen on " + options_.listen_address +
+                    ": without access tokens only loopback addresses are served");
   }
   auto publication = Publication::open(local_->paths().published, {});
   if (!publication) return fail(publication.error());
@@ -113,7 +123,8 @@ Status ReplicaEngine::listen() {
   http.address = options_.listen_address;
   http.port = options_.listen_port;
   http.log = options_.log;
-  auto server = net::HttpServer::start(http, [this](const net::HttpRequest& request) { return service_->handle(request); });
+  auto server = net::HttpServer::start(
+      http, [this](const net::HttpRequest& request) { return service_->handle(request); });
   if (!server) return fail(server.error());
   const std::lock_guard lock(mutex_);
   server_ = std::move(*server);
@@ -126,15 +137,18 @@ std::uint16_t ReplicaEngine::listen_port() const {
 }
 
 Status ReplicaEngine::start() {
-  if (thread_.joinable()) return fail(ErrorCode::kInvalidArgument, "this replica was started already");
+  if (thread_.joinable())
+    return fail(ErrorCode::kInvalidArgument, "this replica was started already");
   thread_ = std::thread([this] { run(); });
   return {};
 }
 
 Result<Position> ReplicaEngine::sync_once() {
-  if (thread_.joinable()) return fail(ErrorCode::kInvalidArgument, "this replica follows in the background already");
+  if (thread_.joinable())
+    return fail(ErrorCode::kInvalidArgument, "this replica follows in the background already");
   Status followed = follow(true);
-  for (int again = 0; again < kReconcilesAtOnce && !followed && !position_ && local_->attached(); ++again) {
+  for (int again = 0; again < kReconcilesAtOnce && !followed && !position_ && local_->attached();
+       ++again) {
     // The history is another, or the file is not what its position says: to be compared at once.
     const ErrorCode code = followed.error().code;
     if (code != ErrorCode::kHistoryChanged && code != ErrorCode::kCorrupt) break;
@@ -186,12 +200,15 @@ bool ReplicaEngine::rest(std::chrono::milliseconds pause) {
   while (!stopping_ && Clock::now() < until) {
     {
       std::unique_lock lock(mutex_);
-      rest_over_.wait_until(lock, std::min(until, Clock::now() + kTick), [this] { return stopping_.load(); });
+      rest_over_.wait_until(lock, std::min(until, Clock::now() + kTick),
+                            [this] { return stopping_.load(); });
     }
     if (stopping_) break;
     if (local_->attached()) {
       auto done = local_->maintain(false);
-      if (!done) log(LogLevel::kWarning, "the local WAL cannot be moved into the file: " + done.error().message);
+      if (!done)
+        log(LogLevel::kWarning,
+            "the local WAL cannot be moved into the file: " + done.error().message);
     }
     write_status();
     wake_followers(Clock::now());
@@ -208,7 +225,8 @@ void ReplicaEngine::run() {
     if (stopping_) break;
     if (followed) {
       note_success();
-      const auto spent = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - begun);
+      const auto spent =
+          std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - begun);
       if (!rest(std::max(options_.interval - spent, std::chrono::milliseconds(1)))) break;
       continue;
     }
@@ -259,7 +277,9 @@ Status ReplicaEngine::open_local() {
   auto guarded = local_->is_guarded();
   if (!guarded) {
     if (guarded.error().code != ErrorCode::kNotADatabase) return fail(guarded.error());
-    return fail(ErrorCode::kForeignFile, options_.path.string() + " exists and is not a SQLite database: it is left untouched; move it away or choose another path");
+    return fail(ErrorCode::kForeignFile, options_.path.string() +
+                                             " exists and is not a SQLite database: it is left "
+                                             "untouched; move it away or choose another path");
   }
   // An unguarded file may be anybody's: it is looked at before it is touched (see reconcile()).
   if (!*guarded) {
@@ -274,7 +294,8 @@ Status ReplicaEngine::open_local() {
     const std::lock_guard lock(mutex_);
     status_.position = position_;
   } else {
-    log(LogLevel::kWarning, "the position of the local file cannot be proven: comparing it with the primary");
+    log(LogLevel::kWarning,
+        "the position of the local file cannot be proven: comparing it with the primary");
   }
   return {};
 }
@@ -301,21 +322,28 @@ Status ReplicaEngine::check_adoption(const net::Info& info) {
   if (!size) return fail(size.error());
   if (*size == 0) return {};
   const auto foreign = [&](const std::string& why) {
-    return fail(ErrorCode::kForeignFile, options_.path.string() + " is left untouched, it does not look like a copy of " + options_.url + " (" + why +
-                                             "): move it away, choose another path, or say --adopt to have it replaced page by page");
+    return fail(ErrorCode::kForeignFile,
+                options_.path.string() + " is left untouched, it does not look like a copy of " +
+                    options_.url + " (" + why +
+                    "): move it away, choose another path, or say --adopt to have it replaced page "
+                    "by page");
   };
   std::vector<std::byte> header(wal::kDatabaseHeaderSize);
   if (Status read = peek->read(header, 0); !read) return read;
-  std::uint32_t page_size = (std::to_integer<std::uint32_t>(header[16]) << 8) | std::to_integer<std::uint32_t>(header[17]);
+  std::uint32_t page_size = (std::to_integer<std::uint32_t>(header[16]) << 8) |
+                            std::to_integer<std::uint32_t>(header[17]);
   if (page_size == 1) page_size = 65536;
-  if (page_size != info.page_size) return foreign("its pages have " + std::to_string(page_size) + " bytes, not " + std::to_string(info.page_size));
+  if (page_size != info.page_size)
+    return foreign("its pages have " + std::to_string(page_size) + " bytes, not " +
+                   std::to_string(info.page_size));
   const auto count = static_cast<std::uint32_t>(*size / page_size);
   const std::uint32_t lock_page = wal::lock_byte_page(page_size);
   std::vector<wal::Hash128> sums((count + wal::kTreeFanout - 1) / wal::kTreeFanout);
   std::vector<std::byte> page(page_size);
   const auto hash_of = [&](std::uint32_t number) -> Result<wal::Hash128> {
     if (number == lock_page) return wal::Hash128{};
-    if (Status read = peek->read(page, std::uint64_t{number - 1} * page_size); !read) return fail(read.error());
+    if (Status read = peek->read(page, std::uint64_t{number - 1} * page_size); !read)
+      return fail(read.error());
     return wal::hash_page(number, page);
   };
   for (std::uint32_t number = 1; number <= count; ++number) {
@@ -330,7 +358,8 @@ Status ReplicaEngine::check_adoption(const net::Info& info) {
   auto differing = find_differing_pages(*client_, info, tree, [this] { return check_stop(); });
   if (!differing) return fail(differing.error());
   const auto both = std::min(count, info.page_count);
-  const auto differ = static_cast<std::uint32_t>(std::ranges::count_if(*differing, [&](std::uint32_t p) { return p <= both; }));
+  const auto differ = static_cast<std::uint32_t>(
+      std::ranges::count_if(*differing, [&](std::uint32_t p) { return p <= both; }));
   if (both == 0 || static_cast<double>(both - differ) < kAdoptionShare * both) {
     return foreign(std::to_string(differ) + " of " + std::to_string(both) + " pages differ");
   }
@@ -341,8 +370,8 @@ Status ReplicaEngine::check_adoption(const net::Info& info) {
 /// since, an older backup put in its place for one, it is a replica and nothing else.
 bool ReplicaEngine::is_replica_of(const LogId& log) const {
   const auto& record = local_->record();
-  return local_->attached() && record && record->kind == wal::ReplicaRecord::Kind::kReplica && !record->points.empty() &&
-         record->points.front().position.log == log;
+  return local_->attached() && record && record->kind == wal::ReplicaRecord::Kind::kReplica &&
+         !record->points.empty() && record->points.front().position.log == log;
 }
 
 Result<Position> ReplicaEngine::reconcile() {
@@ -365,25 +394,36 @@ Result<Position> ReplicaEngine::reconcile() {
   }
   wal::Injector& injector = local_->injector();
   if (injector.page_size() != info->page_size) {
-    return fail(ErrorCode::kUnsupported, "the primary's pages have " + std::to_string(info->page_size) + " bytes now, those of " + options_.path.string() +
-                                             " have " + std::to_string(injector.page_size()) + ": stop, move the local file away and start again");
+    return fail(ErrorCode::kUnsupported, "the primary's pages have " +
+                                             std::to_string(info->page_size) +
+                                             " bytes now, those of " + options_.path.string() +
+                                             " have " + std::to_string(injector.page_size()) +
+                                             ": stop, move the local file away and start again");
   }
   const auto& record = local_->record();
-  const wal::PageOneDisguise disguise = record && !record->points.empty() ? record->points.front().disguise : wal::PageOneDisguise{};
+  const wal::PageOneDisguise disguise =
+      record && !record->points.empty() ? record->points.front().disguise : wal::PageOneDisguise{};
   std::vector<wal::Hash128> sums;
-  auto root = injector.hash_all(disguise, injector.page_count(), &sums, [this](std::uint32_t) { return check_stop(); });
+  auto root = injector.hash_all(disguise, injector.page_count(), &sums,
+                                [this](std::uint32_t) { return check_stop(); });
   if (!root) return fail(root.error());
   injector.set_state(*root, disguise, injector.page_count());
   std::vector<std::byte> page(injector.page_size());
-  const LocalTree tree(std::move(sums), injector.page_count(), [&](std::uint32_t number) -> Result<wal::Hash128> {
-    if (number == wal::lock_byte_page(injector.page_size())) return wal::Hash128{};
-    if (Status read = injector.read_page(number, page); !read) return fail(read.error());
-    return wal::hash_page(number, page, disguise);
-  });
+  const LocalTree tree(std::move(sums), injector.page_count(),
+                       [&](std::uint32_t number) -> Result<wal::Hash128> {
+                         if (number == wal::lock_byte_page(injector.page_size()))
+                           return wal::Hash128{};
+                         if (Status read = injector.read_page(number, page); !read)
+                           return fail(read.error());
+                         return wal::hash_page(number, page, disguise);
+                       });
   auto differing = find_differing_pages(*client_, *info, tree, [this] { return check_stop(); });
   if (!differing) return fail(differing.error());
-  log(LogLevel::kInfo, std::to_string(differing->size()) + " of " + std::to_string(info->page_count) + " pages differ from the primary: fetching them");
-  if (Status fetched = fetch_pages(*client_, *info, *differing, *local_, progress_); !fetched) return fail(fetched.error());
+  log(LogLevel::kInfo, std::to_string(differing->size()) + " of " +
+                           std::to_string(info->page_count) +
+                           " pages differ from the primary: fetching them");
+  if (Status fetched = fetch_pages(*client_, *info, *differing, *local_, progress_); !fetched)
+    return fail(fetched.error());
   const std::lock_guard lock(mutex_);
   ++status_.reconciles;
   return info->generation_start;
@@ -394,11 +434,15 @@ Status ReplicaEngine::stream(const Position& from, bool image, bool until_caught
   StreamFollower follower(*local_, from, image, image);
   counted_commits_ = counted_pages_ = 0;
   Status streamed = client_->stream(
-      from, image, [&](wal::MessageType type, std::span<const std::byte> payload) { return follower.take(type, payload); },
+      from, image,
+      [&](wal::MessageType type, std::span<const std::byte> payload) {
+        return follower.take(type, payload);
+      },
       [&] { return after_messages(follower, until_caught_up); }, [&] { return tick(follower); });
   if (streamed || streamed.error().message == kCaughtUp) return {};
   if (streamed.error().code == ErrorCode::kHistoryChanged || follower.diverged()) {
-    log(LogLevel::kWarning, streamed.error().message + ": comparing the local file with the primary");
+    log(LogLevel::kWarning,
+        streamed.error().message + ": comparing the local file with the primary");
     position_.reset();
     if (!follower.diverged()) {
       // Expected after a restore on the primary: reconcile at once, it is no failure.
@@ -432,7 +476,8 @@ Status ReplicaEngine::after_messages(StreamFollower& follower, bool until_caught
     counted_commits_ = follower.commits();
     counted_pages_ = follower.pages();
     if (follower.last_captured_us() != 0) {
-      status_.apply_lag_seconds = std::max(0.0, unix_now() - static_cast<double>(follower.last_captured_us()) / 1e6);
+      status_.apply_lag_seconds =
+          std::max(0.0, unix_now() - static_cast<double>(follower.last_captured_us()) / 1e6);
     }
   }
   if (caught_up) {
@@ -441,7 +486,8 @@ Status ReplicaEngine::after_messages(StreamFollower& follower, bool until_caught
     if (until_caught_up) return fail(ErrorCode::kCancelled, kCaughtUp);
   }
   // Again after a while; or when much has come meanwhile, as while catching up.
-  if (Clock::now() >= next_maintenance_ || local_->injector().log_bytes() >= next_maintenance_bytes_) {
+  if (Clock::now() >= next_maintenance_ ||
+      local_->injector().log_bytes() >= next_maintenance_bytes_) {
     auto done = local_->maintain(false);
     if (!done) return fail(done.error());
     if (done->due && !done->restarted) {
@@ -449,7 +495,8 @@ Status ReplicaEngine::after_messages(StreamFollower& follower, bool until_caught
       next_maintenance_bytes_ = local_->injector().log_bytes() + options_.wal_limit_bytes / 8;
     }
     if (done->restarted) reader_since_ = {};
-    if (done->due && done->reader_in_the_way && reader_since_ == Clock::time_point{}) reader_since_ = Clock::now();
+    if (done->due && done->reader_in_the_way && reader_since_ == Clock::time_point{})
+      reader_since_ = Clock::now();
   }
   return {};
 }
@@ -471,21 +518,30 @@ Result<std::chrono::milliseconds> ReplicaEngine::tick(StreamFollower& follower) 
       reader_since_ = {};
     }
   }
-  if (reader_since_ != Clock::time_point{} && now - reader_since_ >= kReaderWarning && now - reader_warned_ >= kReaderWarningAgain) {
+  if (reader_since_ != Clock::time_point{} && now - reader_since_ >= kReaderWarning &&
+      now - reader_warned_ >= kReaderWarningAgain) {
     reader_warned_ = now;
-    log(LogLevel::kWarning, "a local reader has kept the WAL from shrinking for " +
-                                std::to_string(std::lround(std::chrono::duration<double>(now - reader_since_).count())) + " s; it has grown to " +
-                                std::to_string(local_->injector().wal_bytes() >> 20) + " MiB: end that program's read transaction");
+    log(LogLevel::kWarning,
+        "a local reader has kept the WAL from shrinking for " +
+            std::to_string(
+                std::lround(std::chrono::duration<double>(now - reader_since_).count())) +
+            " s; it has grown to " + std::to_string(local_->injector().wal_bytes() >> 20) +
+            " MiB: end that program's read transaction");
   }
   {
     const std::lock_guard lock(mutex_);
     status_.lag_frames = follower.lag_frames();
     status_.wal_bytes = local_->injector().wal_bytes();
-    status_.oldest_reader_seconds = reader_since_ == Clock::time_point{} ? 0 : std::chrono::duration<double>(now - reader_since_).count();
+    status_.oldest_reader_seconds =
+        reader_since_ == Clock::time_point{}
+            ? 0
+            : std::chrono::duration<double>(now - reader_since_).count();
   }
   if (now - last_status_ >= kStatusInterval) write_status();
   wake_followers(now);
-  return reader_since_ == Clock::time_point{} ? std::chrono::duration_cast<std::chrono::milliseconds>(kTick) : kMaintenanceRetry;
+  return reader_since_ == Clock::time_point{}
+             ? std::chrono::duration_cast<std::chrono::milliseconds>(kTick)
+             : kMaintenanceRetry;
 }
 
 void ReplicaEngine::wake_followers(Clock::time_point now) {
@@ -505,8 +561,10 @@ void ReplicaEngine::let_go(bool settle) {
   if (!local_ || !local_->attached()) return;
   local_->rollback();
   if (settle && position_) {
-    if (auto done = local_->maintain(true); !done) log(LogLevel::kWarning, "settling the local file: " + done.error().message);
-    if (Status synced = local_->sync_record(); !synced) log(LogLevel::kWarning, synced.error().message);
+    if (auto done = local_->maintain(true); !done)
+      log(LogLevel::kWarning, "settling the local file: " + done.error().message);
+    if (Status synced = local_->sync_record(); !synced)
+      log(LogLevel::kWarning, synced.error().message);
   }
   local_->detach();
   position_.reset();

@@ -70,7 +70,7 @@ class ReplicaEngine final : public Replica {
   std::unique_ptr<LocalReplica> local_;
   std::optional<Position> position_;  ///< proven
   bool ever_live_ = false;
-  bool surely_ours_ = false;          ///< the local file needs no look before it is adopted
+  bool surely_ours_ = false;           ///< the local file needs no look before it is adopted
   std::uint64_t counted_commits_ = 0;  ///< of the running stream, that the status has already
   std::uint64_t counted_pages_ = 0;
   ProgressMeter progress_;

@@ -4,10 +4,10 @@
 #include <cstdint>
 #include <span>
 
-#include "walferry/error.hpp"
-#include "walferry/position.hpp"
 #include "wal/message_format.h"
 #include "wal/page_hash.h"
+#include "walferry/error.hpp"
+#include "walferry/position.hpp"
 
 namespace walferry::engine {
 

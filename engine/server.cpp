@@ -34,8 +34,10 @@ Result<std::vector<PublishedDatabase>> databases_in(const std::filesystem::path&
       found.push_back({entry.path(), entry.path().filename()});
     }
   }
-  if (failed) return fail(ErrorCode::kNotFound, "listing " + directory.string() + ": " + failed.message());
-  if (found.empty()) return fail(ErrorCode::kNotFound, directory.string() + " has no SQLite database in it");
+  if (failed)
+    return fail(ErrorCode::kNotFound, "listing " + directory.string() + ": " + failed.message());
+  if (found.empty())
+    return fail(ErrorCode::kNotFound, directory.string() + " has no SQLite database in it");
   std::ranges::sort(found, {}, &PublishedDatabase::name);
   return found;
 }
@@ -47,26 +49,32 @@ class RunningServer final : public Server {
 
   Status begin() {
     if (!net::is_loopback_address(options_.address)) {
-      return fail(ErrorCode::kRefused, "refusing to listen on " + options_.address +
-                                           ": this version has no access tokens yet, so only loopback addresses "
-                                           "(127.0.0.1, ::1) are served; put a proxy with its own authentication in front");
+      return fail(
+          ErrorCode::kRefused,
+          "refusing to listen on " + options_.address +
+              ": this version has no access tokens yet, so only loopback addresses "
+              "(127.0.0.1, ::1) are served; put a proxy with its own authentication in front");
     }
     for (const auto& directory : options_.directories) {
       auto found = databases_in(directory);
       if (!found) return fail(found.error());
       options_.databases.insert(options_.databases.end(), found->begin(), found->end());
     }
-    if (options_.databases.empty()) return fail(ErrorCode::kInvalidArgument, "no database to publish was named");
+    if (options_.databases.empty())
+      return fail(ErrorCode::kInvalidArgument, "no database to publish was named");
     std::map<std::string, std::filesystem::path> names;
     for (PublishedDatabase& database : options_.databases) {
       if (database.name.empty()) database.name = database.path.filename();
       if (database.name.find('/') != std::string::npos) {
-        return fail(ErrorCode::kInvalidArgument, "a database name cannot contain a slash: " + database.name);
+        return fail(ErrorCode::kInvalidArgument,
+                    "a database name cannot contain a slash: " + database.name);
       }
       auto [other, inserted] = names.emplace(database.name, database.path);
       if (!inserted) {
-        return fail(ErrorCode::kInvalidArgument, other->second.string() + " and " + database.path.string() +
-                                                     " would have the same name \"" + database.name + "\": name one differently");
+        return fail(ErrorCode::kInvalidArgument, other->second.string() + " and " +
+                                                     database.path.string() +
+                                                     " would have the same name \"" +
+                                                     database.name + "\": name one differently");
       }
     }
     std::array<std::vector<std::unique_ptr<Primary>>, kPumps> shares;
@@ -78,7 +86,8 @@ class RunningServer final : public Server {
     http.port = options_.port;
     http.threads = std::max(1u, options_.http_threads);
     http.log = options_.log;
-    auto server = net::HttpServer::start(http, [this](const net::HttpRequest& request) { return service_.handle(request); });
+    auto server = net::HttpServer::start(
+        http, [this](const net::HttpRequest& request) { return service_.handle(request); });
     if (!server) return fail(server.error());
     http_ = std::move(*server);
     for (auto& share : shares) {

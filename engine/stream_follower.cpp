@@ -19,20 +19,32 @@ std::unexpected<Error> wrong(const std::string& what) { return fail(ErrorCode::k
 
 }  // namespace
 
-StreamFollower::StreamFollower(ReplicaTarget& target, const Position& from, bool image, bool other_history)
-    : target_(target), committed_(from), received_(from), image_(image), other_history_(other_history) {}
+StreamFollower::StreamFollower(ReplicaTarget& target, const Position& from, bool image,
+                               bool other_history)
+    : target_(target),
+      committed_(from),
+      received_(from),
+      image_(image),
+      other_history_(other_history) {}
 
 Status StreamFollower::take(MessageType type, std::span<const std::byte> payload) {
   switch (type) {
-    case MessageType::kBatch: return take_batch(payload);
-    case MessageType::kPages: return take_pages(payload);
-    case MessageType::kDeltaBegin: return take_delta_begin(payload);
-    case MessageType::kDeltaEnd: return take_delta_end(payload);
-    case MessageType::kTail: return take_tail(payload);
+    case MessageType::kBatch:
+      return take_batch(payload);
+    case MessageType::kPages:
+      return take_pages(payload);
+    case MessageType::kDeltaBegin:
+      return take_delta_begin(payload);
+    case MessageType::kDeltaEnd:
+      return take_delta_end(payload);
+    case MessageType::kTail:
+      return take_tail(payload);
     case MessageType::kFailure:
       return fail(ErrorCode::kNetwork,
-                  "the server ended the stream: " + std::string(reinterpret_cast<const char*>(payload.data()), payload.size()));
-    case MessageType::kHashes: break;
+                  "the server ended the stream: " +
+                      std::string(reinterpret_cast<const char*>(payload.data()), payload.size()));
+    case MessageType::kHashes:
+      break;
   }
   return wrong("a message that does not belong in a stream");
 }
@@ -50,7 +62,9 @@ Status StreamFollower::take_tail(std::span<const std::byte> payload) {
 /// The start of a generation is the same state as the end of the one before: no message says so.
 void StreamFollower::step_into_generation() {
   if (!tail_ || image_ || in_delta_ || base_ || ready_ || received_ != committed_) return;
-  if (tail_->frame != 0 || tail_->generation != committed_.generation + 1 || tail_->checksum != committed_.checksum) return;
+  if (tail_->frame != 0 || tail_->generation != committed_.generation + 1 ||
+      tail_->checksum != committed_.checksum)
+    return;
   received_.generation = committed_.generation = tail_->generation;
   received_.frame = committed_.frame = 0;
 }
@@ -93,7 +107,8 @@ Status StreamFollower::take_delta_end(std::span<const std::byte> payload) {
   std::uint64_t base = end->base_frame;
   // What an image lacks was found by the hashes of a later state than the generation's start, but
   // no later one than the log reached when the stream began.
-  if (was_image && tail_ && tail_->generation == end->generation) base = std::max(base, tail_->frame);
+  if (was_image && tail_ && tail_->generation == end->generation)
+    base = std::max(base, tail_->frame);
   if (base > end->start_frame) {
     base_ = base;
     return {};
@@ -102,32 +117,42 @@ Status StreamFollower::take_delta_end(std::span<const std::byte> payload) {
   return flush();
 }
 
-Status StreamFollower::check_chain(const BatchHeader& header, std::span<const std::byte> payload) const {
-  const bool next_in_generation = header.generation == received_.generation && header.first_frame == received_.frame + 1;
-  const bool next_generation = header.generation == received_.generation + 1 && header.first_frame == 1 && !base_;
+Status StreamFollower::check_chain(const BatchHeader& header,
+                                   std::span<const std::byte> payload) const {
+  const bool next_in_generation =
+      header.generation == received_.generation && header.first_frame == received_.frame + 1;
+  const bool next_generation =
+      header.generation == received_.generation + 1 && header.first_frame == 1 && !base_;
   if (!next_in_generation && !next_generation) {
-    return wrong("frames (" + std::to_string(header.generation) + ", " + std::to_string(header.first_frame) +
-                 ") where the next after (" + std::to_string(received_.generation) + ", " + std::to_string(received_.frame) + ") should be");
+    return wrong("frames (" + std::to_string(header.generation) + ", " +
+                 std::to_string(header.first_frame) + ") where the next after (" +
+                 std::to_string(received_.generation) + ", " + std::to_string(received_.frame) +
+                 ") should be");
   }
-  if (header.checksum_before != received_.checksum) return wrong("frames that do not fit on position " + received_.to_text());
+  if (header.checksum_before != received_.checksum)
+    return wrong("frames that do not fit on position " + received_.to_text());
   if (header.page_size != target_.page_size()) return wrong("frames of another page size");
   const bool big = (header.flags & BatchHeader::kBigEndianWords) != 0;
-  Checksum chain = Checksum::unpack((header.flags & BatchHeader::kChainRestarted) != 0 ? header.seed : header.checksum_before);
+  Checksum chain = Checksum::unpack(
+      (header.flags & BatchHeader::kChainRestarted) != 0 ? header.seed : header.checksum_before);
   const std::size_t size = wal::frame_size(header.page_size);
   for (std::uint32_t i = 0; i < header.frame_count; ++i) {
     const auto frame = payload.subspan(BatchHeader::kSize + i * size, size);
     const FrameHeader decoded = FrameHeader::decode(frame.data());
     chain = wal::extend_checksum(chain, frame.first(8), big);
     chain = wal::extend_checksum(chain, frame.subspan(wal::kFrameHeaderSize), big);
-    if (chain != decoded.checksum || wal::load_be<std::uint64_t>(decoded.salts.data()) != header.salts || decoded.page_number == 0) {
-      return wrong("frame " + std::to_string(header.first_frame + i) + " of generation " + std::to_string(header.generation) +
-                   " breaks SQLite's checksum chain");
+    if (chain != decoded.checksum ||
+        wal::load_be<std::uint64_t>(decoded.salts.data()) != header.salts ||
+        decoded.page_number == 0) {
+      return wrong("frame " + std::to_string(header.first_frame + i) + " of generation " +
+                   std::to_string(header.generation) + " breaks SQLite's checksum chain");
     }
     if (i + 1 == header.frame_count && decoded.commit_page_count != header.page_count) {
       return wrong("a batch that does not end where it says");
     }
   }
-  if (chain.packed() != header.checksum_after) return wrong("a batch whose last checksum is not the one it says");
+  if (chain.packed() != header.checksum_after)
+    return wrong("a batch whose last checksum is not the one it says");
   return {};
 }
 
@@ -136,7 +161,8 @@ Status StreamFollower::add_frames(const BatchHeader& header, std::span<const std
   for (std::uint32_t i = 0; i < header.frame_count; ++i) {
     const auto frame = payload.subspan(BatchHeader::kSize + i * size, size);
     const std::uint32_t page = FrameHeader::decode(frame.data()).page_number;
-    if (Status added = target_.add_page(page, frame.subspan(wal::kFrameHeaderSize)); !added) return added;
+    if (Status added = target_.add_page(page, frame.subspan(wal::kFrameHeaderSize)); !added)
+      return added;
   }
   pages_ += header.frame_count;
   return target_.note_batch(header, payload);
@@ -175,8 +201,9 @@ Status StreamFollower::flush() {
   committed_ = state.position;
   other_history_ = false;
   ++commits_;
-  if (tail_ && (state.position.generation > tail_->generation ||
-                (state.position.generation == tail_->generation && state.position.frame > tail_->frame))) {
+  if (tail_ &&
+      (state.position.generation > tail_->generation ||
+       (state.position.generation == tail_->generation && state.position.frame > tail_->frame))) {
     tail_->generation = state.position.generation;
     tail_->frame = state.position.frame;
     tail_->checksum = state.position.checksum;
@@ -193,7 +220,8 @@ bool StreamFollower::caught_up() const noexcept {
 
 std::uint64_t StreamFollower::lag_frames() const noexcept {
   if (!tail_ || committed_.generation > tail_->generation) return 0;
-  if (committed_.generation == tail_->generation) return tail_->frame - std::min(tail_->frame, committed_.frame);
+  if (committed_.generation == tail_->generation)
+    return tail_->frame - std::min(tail_->frame, committed_.frame);
   return std::max<std::uint64_t>(tail_->frame, 1);  // and what is left of the generations between
 }
 

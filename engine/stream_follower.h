@@ -8,10 +8,10 @@
 #include <span>
 #include <string>
 
-#include "walferry/error.hpp"
 #include "engine/replica_target.h"
 #include "wal/message_format.h"
 #include "wal/wal_format.h"
+#include "walferry/error.hpp"
 
 namespace walferry::engine {
 
@@ -51,8 +51,8 @@ class StreamFollower {
 
   ReplicaTarget& target_;
   Position committed_;
-  Position received_;        ///< after the last batch or piece taken
-  bool image_;               ///< pages of an image are coming; no base is known yet
+  Position received_;  ///< after the last batch or piece taken
+  bool image_;         ///< pages of an image are coming; no base is known yet
   bool in_delta_ = false;
   bool other_history_;
   std::optional<std::uint64_t> base_;  ///< frame from which on commits are states again

@@ -27,7 +27,8 @@ Result<wal::SlotFile> open_side_file(const std::filesystem::path& path) {
   auto side = wal::SlotFile::open_to_read(ReplicaPaths(path).side, wal::kReplicaMagic);
   if (side) return side;
   if (side.error().code != ErrorCode::kNotFound) return side;
-  return fail(ErrorCode::kNotFound, path.string() + " is not a replica: there is no " + ReplicaPaths(path).side.string() + " beside it");
+  return fail(ErrorCode::kNotFound, path.string() + " is not a replica: there is no " +
+                                        ReplicaPaths(path).side.string() + " beside it");
 }
 
 /// A state of the local file, hashed while a read transaction keeps it.
@@ -66,8 +67,10 @@ class LocalReader {
     std::vector<std::byte> bytes(handle_->page_size());
     auto frame = handle_->index().find_frame(page, header_.max_frame);
     if (!frame) return fail(frame.error());
-    const Status read = *frame != 0 ? handle_->read_wal(bytes, wal::frame_offset(*frame, handle_->page_size()) + wal::kFrameHeaderSize)
-                                    : handle_->read_database(bytes, std::uint64_t{page - 1} * handle_->page_size());
+    const Status read =
+        *frame != 0 ? handle_->read_wal(bytes, wal::frame_offset(*frame, handle_->page_size()) +
+                                                   wal::kFrameHeaderSize)
+                    : handle_->read_database(bytes, std::uint64_t{page - 1} * handle_->page_size());
     if (!read) return fail(read.error());
     return wal::hash_page(page, bytes, disguise);
   }
@@ -75,7 +78,9 @@ class LocalReader {
 
  private:
   Result<LocalState> read_within() {
-    const auto moved = [] { return fail(ErrorCode::kBusy, "the replica moved on while it was read"); };
+    const auto moved = [] {
+      return fail(ErrorCode::kBusy, "the replica moved on while it was read");
+    };
     const auto header = handle_->index().read_header();
     if (!header) return moved();
     header_ = *header;
@@ -83,9 +88,12 @@ class LocalReader {
     if (!bytes) return fail(bytes.error());
     const auto record = *bytes ? wal::ReplicaRecord::decode(**bytes) : std::nullopt;
     if (!record || record->kind != wal::ReplicaRecord::Kind::kReplica) {
-      return fail(ErrorCode::kNotFound, handle_->path().string() + " has no proven position yet: let the replica finish its first copy");
+      return fail(ErrorCode::kNotFound,
+                  handle_->path().string() +
+                      " has no proven position yet: let the replica finish its first copy");
     }
-    const wal::WalPoint now{header_.salts, header_.max_frame, header_.max_frame == 0 ? wal::Checksum{} : header_.chain()};
+    const wal::WalPoint now{header_.salts, header_.max_frame,
+                            header_.max_frame == 0 ? wal::Checksum{} : header_.chain()};
     const wal::ReplicaPoint* point = nullptr;
     for (const wal::ReplicaPoint& candidate : record->points) {
       if (now.max_frame == 0 ? candidate.settled : candidate.wal == now) {
@@ -117,10 +125,13 @@ class LocalReader {
 
 /// Pages that differ now; those that the primary has changed since are indistinguishable from
 /// damage here, so the caller looks twice.
-Result<std::vector<std::uint32_t>> differing_pages(LocalReader& reader, const LocalState& state, engine::FerryClient& client) {
+Result<std::vector<std::uint32_t>> differing_pages(LocalReader& reader, const LocalState& state,
+                                                   engine::FerryClient& client) {
   auto info = client.info();
   if (!info) return fail(info.error());
-  const engine::LocalTree tree(state.sums, state.page_count, [&](std::uint32_t page) { return reader.hash_of(page, state.disguise); });
+  const engine::LocalTree tree(state.sums, state.page_count, [&](std::uint32_t page) {
+    return reader.hash_of(page, state.disguise);
+  });
   return engine::find_differing_pages(client, *info, tree, [] { return Status{}; });
 }
 
@@ -146,7 +157,8 @@ Result<LocalStatus> read_local_status(const std::filesystem::path& path) {
     if (size <= bytes.size() - 16) {
       const auto text = std::span<const std::byte>(bytes).subspan(16, size);
       if (wal::hash64(text) == wal::load_le<std::uint64_t>(bytes.data())) {
-        auto parsed = net::parse_replica_status({reinterpret_cast<const char*>(text.data()), text.size()});
+        auto parsed =
+            net::parse_replica_status({reinterpret_cast<const char*>(text.data()), text.size()});
         if (parsed) status.replica = std::move(*parsed);
       }
     }
@@ -160,7 +172,9 @@ Result<LocalStatus> read_local_status(const std::filesystem::path& path) {
   if (!status.engine_running) {
     status.replica.state = ReplicaState::kStopped;
     if (status.replica.last_success_unix > 0) {
-      const double now = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+      const double now =
+          std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch())
+              .count();
       status.replica.lag_seconds = std::max(0.0, now - status.replica.last_success_unix);
     }
   }
@@ -215,7 +229,8 @@ Result<VerifyReport> verify(const std::filesystem::path& path, const std::string
     (*reader)->done();
     if (root.error().code != ErrorCode::kNotFound) return fail(root.error());
     last = {ErrorCode::kBusy, "the replica stands at " + state->position.to_text() +
-                                  ", of which the primary keeps no root any more: let it catch up (walferry replicate ... --once) and verify again"};
+                                  ", of which the primary keeps no root any more: let it catch up "
+                                  "(walferry replicate ... --once) and verify again"};
   }
   return fail(last);
 }
@@ -226,8 +241,10 @@ Status detach(const std::filesystem::path& path) {
   const ReplicaPaths paths(*real);
   auto header = wal::peek_database_header(*real);
   if (!header) return fail(header.error());
-  if ((*header)[wal::kWriteVersionOffset] != wal::kGuardVersionByte && !wal::identify(paths.side).exists()) {
-    return fail(ErrorCode::kInvalidArgument, path.string() + " is not a replica: nothing to detach");
+  if ((*header)[wal::kWriteVersionOffset] != wal::kGuardVersionByte &&
+      !wal::identify(paths.side).exists()) {
+    return fail(ErrorCode::kInvalidArgument,
+                path.string() + " is not a replica: nothing to detach");
   }
   auto side = wal::SlotFile::open(paths.side, wal::kReplicaMagic, true);
   if (!side) return fail(side.error());
@@ -247,11 +264,13 @@ Status copy_database(const std::filesystem::path& from, const std::filesystem::p
   auto real = wal::resolve_database_path(from);
   if (!real) return fail(real.error());
   if (wal::identify(out).exists()) {
-    return fail(ErrorCode::kForeignFile, out.string() + " exists already: choose a name that does not");
+    return fail(ErrorCode::kForeignFile,
+                out.string() + " exists already: choose a name that does not");
   }
   const auto& api = wal::sqlite();
   sqlite3* db = nullptr;
-  int rc = api.open_v2(real->c_str(), &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_PRIVATECACHE, nullptr);
+  int rc =
+      api.open_v2(real->c_str(), &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_PRIVATECACHE, nullptr);
   sqlite3_stmt* statement = nullptr;
   if (rc == SQLITE_OK) {
     api.busy_timeout(db, 10'000);

@@ -10,8 +10,12 @@ namespace json = boost::json;
 namespace {
 
 constexpr std::pair<ErrorCode, unsigned> kStatusOfCode[] = {
-    {ErrorCode::kInvalidArgument, 400}, {ErrorCode::kNotFound, 404},  {ErrorCode::kHistoryChanged, 409},
-    {ErrorCode::kRefused, 403},         {ErrorCode::kBusy, 503},      {ErrorCode::kUnsupported, 426},
+    {ErrorCode::kInvalidArgument, 400},
+    {ErrorCode::kNotFound, 404},
+    {ErrorCode::kHistoryChanged, 409},
+    {ErrorCode::kRefused, 403},
+    {ErrorCode::kBusy, 503},
+    {ErrorCode::kUnsupported, 426},
 };
 
 json::object position_fields(const Position& position) {
@@ -90,7 +94,8 @@ class Reader {
   }
   [[nodiscard]] Status done(std::string_view what) const {
     if (problem_.empty()) return {};
-    return fail(ErrorCode::kProtocol, "the answer for " + std::string(what) + " is not what walferry sends: " + problem_ +
+    return fail(ErrorCode::kProtocol, "the answer for " + std::string(what) +
+                                          " is not what walferry sends: " + problem_ +
                                           " (is this a walferry server?)");
   }
 
@@ -138,14 +143,17 @@ Result<Info> parse_info(std::string_view text) {
   if (Status read = reader.done("ferry/info"); !read) return fail(read.error());
   if (info.oldest_protocol > kNewestProtocol || info.newest_protocol < kOldestProtocol) {
     return fail(ErrorCode::kUnsupported,
-                "the server speaks protocol versions " + std::to_string(info.oldest_protocol) + " to " +
-                    std::to_string(info.newest_protocol) + ", this walferry " + std::to_string(kOldestProtocol) +
-                    " to " + std::to_string(kNewestProtocol) + ": upgrade the older side");
+                "the server speaks protocol versions " + std::to_string(info.oldest_protocol) +
+                    " to " + std::to_string(info.newest_protocol) + ", this walferry " +
+                    std::to_string(kOldestProtocol) + " to " + std::to_string(kNewestProtocol) +
+                    ": upgrade the older side");
   }
   return info;
 }
 
-std::string to_json(const RootAnswer& answer) { return json::serialize(json::object{{"root", answer.root}}); }
+std::string to_json(const RootAnswer& answer) {
+  return json::serialize(json::object{{"root", answer.root}});
+}
 
 Result<RootAnswer> parse_root(std::string_view text) {
   Reader reader(text);
@@ -175,7 +183,8 @@ std::string to_json(const ServerStatus& status) {
                                      {"followers", d.followers},
                                      {"error", d.error}});
   }
-  return json::serialize(json::object{{"address", status.address}, {"port", status.port}, {"databases", databases}});
+  return json::serialize(
+      json::object{{"address", status.address}, {"port", status.port}, {"databases", databases}});
 }
 
 Result<ServerStatus> parse_server_status(std::string_view text) {
@@ -297,7 +306,8 @@ std::string ferry_url(std::string_view base, std::string_view rest) {
 
 Result<std::vector<std::uint32_t>> parse_number_list(std::string_view text, std::size_t limit) {
   const auto malformed = [&] {
-    return fail(ErrorCode::kInvalidArgument, "not a list of at most " + std::to_string(limit) + " numbers like 1,4,9-12");
+    return fail(ErrorCode::kInvalidArgument,
+                "not a list of at most " + std::to_string(limit) + " numbers like 1,4,9-12");
   };
   std::vector<std::uint32_t> numbers;
   const char* at = text.data();

@@ -31,13 +31,13 @@ struct Info {
   unsigned oldest_protocol = kOldestProtocol;
   unsigned newest_protocol = kNewestProtocol;
   std::string server_version;
-  Position position;            ///< the newest published
-  Position generation_start;    ///< a follower without a copy begins here
+  Position position;          ///< the newest published
+  Position generation_start;  ///< a follower without a copy begins here
   std::uint32_t page_size = 0;
   std::uint32_t page_count = 0;
   std::uint32_t snapshot_page_count = 0;  ///< pages that the snapshot blocks have
   std::uint32_t manifest_height = 0;
-  std::string root;             ///< of the newest published state, as hexadecimal text
+  std::string root;  ///< of the newest published state, as hexadecimal text
 };
 std::string to_json(const Info& info);
 Result<Info> parse_info(std::string_view json);

@@ -76,7 +76,8 @@ struct HttpServerOptions {
   std::size_t max_header_bytes = std::size_t{16} * 1024;
   std::size_t max_body_bytes = std::size_t{16} << 20;
   unsigned max_connections = 10'000;  ///< past it a connection gets 503 and is closed
-  std::chrono::milliseconds header_timeout{10'000};  ///< from the first byte of a request to its end
+  std::chrono::milliseconds header_timeout{
+      10'000};  ///< from the first byte of a request to its end
   std::chrono::milliseconds keep_alive_timeout{75'000};
   std::chrono::milliseconds write_stall_timeout{60'000};  ///< a peer that takes nothing for so long
   LogSink log;

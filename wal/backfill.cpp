@@ -80,7 +80,8 @@ Result<BackfillResult> backfill(DatabaseHandle& handle, const IndexHeader& heade
   }
   index.set_backfill_attempted(target);
   if (Status synced = handle.sync_wal(); !synced) return fail(synced.error());
-  if (Status copied = copy_pages(handle, header.page_count, result.backfilled, target, result); !copied) {
+  if (Status copied = copy_pages(handle, header.page_count, result.backfilled, target, result);
+      !copied) {
     return fail(copied.error());
   }
   const auto now = index.read_header();
@@ -119,8 +120,8 @@ Result<bool> repair_index(DatabaseHandle& handle) {
   if (!header) {
     header = index.intact_copy();
     if (!header) {
-      return fail(ErrorCode::kCorrupt, handle.shm_path().string() +
-                                           ": neither copy of the wal-index header is intact");
+      return fail(ErrorCode::kCorrupt,
+                  handle.shm_path().string() + ": neither copy of the wal-index header is intact");
     }
     index.publish(*header);
     mended = true;

@@ -7,8 +7,8 @@
 
 #include <cstdint>
 
-#include "walferry/error.hpp"
 #include "wal/database_handle.h"
+#include "walferry/error.hpp"
 
 namespace walferry::wal {
 
@@ -20,7 +20,7 @@ enum class BackfillScope {
 };
 
 struct BackfillResult {
-  std::uint32_t backfilled = 0;    ///< nBackfill afterwards
+  std::uint32_t backfilled = 0;  ///< nBackfill afterwards
   std::uint64_t pages_written = 0;
   bool reader_in_the_way = false;  ///< a reader kept some or all of it from being done
 };

@@ -37,7 +37,8 @@ Result<CaptureCursor> cursor_at(DatabaseHandle& handle, std::uint32_t frame) {
     }
     const FrameHeader decoded = FrameHeader::decode(last.data());
     if (decoded.salts != header->salts) {
-      return fail(ErrorCode::kCorrupt, handle.wal_path().string() + " has no frame " + std::to_string(frame));
+      return fail(ErrorCode::kCorrupt,
+                  handle.wal_path().string() + " has no frame " + std::to_string(frame));
     }
     cursor.chain = decoded.checksum;
   }
@@ -48,7 +49,8 @@ Result<DrainOutcome> Capture::drain(bool restartable, const Receiver& receive) {
   if (Status same = handle_.check_process(); !same) return fail(same.error());
   const auto header = handle_.index().read_header();
   if (!header) return DrainOutcome::kUnreadable;
-  if (header->page_size() != handle_.page_size() && header->max_frame > 0) return DrainOutcome::kLost;
+  if (header->page_size() != handle_.page_size() && header->max_frame > 0)
+    return DrainOutcome::kLost;
   if (header->salts == cursor_.salts) {
     if (header->max_frame < cursor_.frame) return DrainOutcome::kLost;
     if (header->max_frame > cursor_.frame) return read_frames(*header, false, receive);
@@ -80,7 +82,8 @@ Result<bool> Capture::check_frames(std::uint32_t count, CaptureCursor& cursor, s
   const std::size_t size = frame_size(handle_.page_size());
   whole = 0;
   for (std::uint32_t i = 0; i < count; ++i) {
-    const std::span<const std::byte> frame = std::span(buffer_).subspan(BatchHeader::kSize + i * size, size);
+    const std::span<const std::byte> frame =
+        std::span(buffer_).subspan(BatchHeader::kSize + i * size, size);
     const FrameHeader header = FrameHeader::decode(frame.data());
     if (header.salts != cursor.salts || header.page_number == 0) return false;
     Checksum sum = extend_checksum(cursor.chain, frame.first(8), cursor.big_endian_words);
@@ -105,15 +108,19 @@ Result<DrainOutcome> Capture::read_frames(const IndexHeader& header, bool restar
       std::max<std::size_t>(1, (kTargetPayload - BatchHeader::kSize) / size));
   while (cursor_.frame < header.max_frame) {
     const std::uint32_t count = std::min(at_once, header.max_frame - cursor_.frame);
-    // The buffer only grows: clearing a mebibyte for each small commit would cost more than reading it.
-    if (buffer_.size() < BatchHeader::kSize + count * size) buffer_.resize(BatchHeader::kSize + count * size);
-    const std::span<std::byte> frames = std::span(buffer_).subspan(BatchHeader::kSize, count * size);
+    // The buffer only grows: clearing a mebibyte for each small commit would cost more than reading
+    // it.
+    if (buffer_.size() < BatchHeader::kSize + count * size)
+      buffer_.resize(BatchHeader::kSize + count * size);
+    const std::span<std::byte> frames =
+        std::span(buffer_).subspan(BatchHeader::kSize, count * size);
     if (Status read = handle_.read_wal(frames, frame_offset(cursor_.frame + 1, page_size)); !read) {
       return fail(read.error());
     }
     const auto again = read_header_patiently(handle_.index());
     if (!again) return DrainOutcome::kUnreadable;
-    if (again->salts != header.salts || again->max_frame < header.max_frame) return DrainOutcome::kLost;
+    if (again->salts != header.salts || again->max_frame < header.max_frame)
+      return DrainOutcome::kLost;
 
     CapturedFrames captured;
     captured.before = cursor_;

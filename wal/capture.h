@@ -15,10 +15,10 @@
 #include <span>
 #include <vector>
 
-#include "walferry/error.hpp"
 #include "wal/database_handle.h"
 #include "wal/message_codec.h"
 #include "wal/wal_format.h"
+#include "walferry/error.hpp"
 
 namespace walferry::wal {
 
@@ -35,8 +35,8 @@ struct CapturedFrames {
   std::uint32_t count = 0;
   CaptureCursor before;
   CaptureCursor after;
-  bool restarted = false;           ///< the log was restarted before the first of them
-  std::uint32_t page_count = 0;     ///< 0: they end within a transaction
+  bool restarted = false;        ///< the log was restarted before the first of them
+  std::uint32_t page_count = 0;  ///< 0: they end within a transaction
   [[nodiscard]] std::span<const std::byte> frame(std::uint32_t i, std::uint32_t page_size) const {
     return payload.subspan(BatchHeader::kSize + i * frame_size(page_size), frame_size(page_size));
   }
@@ -65,7 +65,8 @@ class Capture {
   Result<bool> commit_is_imminent(bool restartable);
 
  private:
-  Result<DrainOutcome> read_frames(const IndexHeader& header, bool restarted, const Receiver& receive);
+  Result<DrainOutcome> read_frames(const IndexHeader& header, bool restarted,
+                                   const Receiver& receive);
   /// Checks frames in buffer_; returns how many of them belong to whole transactions.
   Result<bool> check_frames(std::uint32_t count, CaptureCursor& cursor, std::uint32_t& whole,
                             CaptureCursor& at_whole, std::uint32_t& page_count);
@@ -73,7 +74,7 @@ class Capture {
 
   DatabaseHandle& handle_;
   CaptureCursor cursor_;
-  CaptureCursor scan_;        ///< how far commit_is_imminent() has looked
+  CaptureCursor scan_;  ///< how far commit_is_imminent() has looked
   bool scan_found_ = false;
   Bytes buffer_;
 };

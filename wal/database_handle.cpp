@@ -63,7 +63,8 @@ const char* advice_of(int rc) {
 Error sqlite_error(sqlite3* db, int rc, const std::string& what) {
   std::string text = what + ": " + sqlite().errmsg(db);
   const int number = sqlite().system_errno(db);
-  if (number != 0 && (rc & 0xff) != SQLITE_NOTADB) text += std::string(", ") + std::system_category().message(number);
+  if (number != 0 && (rc & 0xff) != SQLITE_NOTADB)
+    text += std::string(", ") + std::system_category().message(number);
   return Error{number == EMFILE || number == ENFILE ? ErrorCode::kIo : code_of(rc),
                text + advice_of(rc)};
 }
@@ -72,21 +73,26 @@ Error file_error(int rc, const std::string& what) {
   return Error{code_of(rc), what + ": SQLite code " + std::to_string(rc) + advice_of(rc)};
 }
 
-Status read_file(sqlite3_file* file, std::span<std::byte> bytes, std::uint64_t offset, const std::string& name) {
+Status read_file(sqlite3_file* file, std::span<std::byte> bytes, std::uint64_t offset,
+                 const std::string& name) {
   while (!bytes.empty()) {
     const std::size_t n = std::min(bytes.size(), kMaxTransfer);
-    const int rc = file->pMethods->xRead(file, bytes.data(), static_cast<int>(n), static_cast<sqlite3_int64>(offset));
-    if (rc != SQLITE_OK && rc != SQLITE_IOERR_SHORT_READ) return fail(file_error(rc, "reading " + name));
+    const int rc = file->pMethods->xRead(file, bytes.data(), static_cast<int>(n),
+                                         static_cast<sqlite3_int64>(offset));
+    if (rc != SQLITE_OK && rc != SQLITE_IOERR_SHORT_READ)
+      return fail(file_error(rc, "reading " + name));
     bytes = bytes.subspan(n);
     offset += n;
   }
   return {};
 }
 
-Status write_file(sqlite3_file* file, std::span<const std::byte> bytes, std::uint64_t offset, const std::string& name) {
+Status write_file(sqlite3_file* file, std::span<const std::byte> bytes, std::uint64_t offset,
+                  const std::string& name) {
   while (!bytes.empty()) {
     const std::size_t n = std::min(bytes.size(), kMaxTransfer);
-    const int rc = file->pMethods->xWrite(file, bytes.data(), static_cast<int>(n), static_cast<sqlite3_int64>(offset));
+    const int rc = file->pMethods->xWrite(file, bytes.data(), static_cast<int>(n),
+                                          static_cast<sqlite3_int64>(offset));
     if (rc != SQLITE_OK) return fail(file_error(rc, "writing " + name));
     bytes = bytes.subspan(n);
     offset += n;
@@ -128,8 +134,8 @@ Result<sqlite3*> open_connection(const std::filesystem::path& path, const Handle
   sqlite().busy_timeout(db, options.busy_timeout_ms);
   int answer = 0;
   sqlite().db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, &answer);
-  for (const char* sql : {"PRAGMA mmap_size=0", "PRAGMA wal_autocheckpoint=0",
-                          "PRAGMA synchronous=NORMAL"}) {
+  for (const char* sql :
+       {"PRAGMA mmap_size=0", "PRAGMA wal_autocheckpoint=0", "PRAGMA synchronous=NORMAL"}) {
     auto done = query_text(db, sql);
     if (!done) {
       sqlite().close_v2(db);
@@ -146,9 +152,11 @@ Result<sqlite3*> open_connection(const std::filesystem::path& path, const Handle
 }
 
 Error is_a_replica(const std::filesystem::path& path) {
-  return {ErrorCode::kRefused,
-          path.string() + " is a replica: publish it onward with \"walferry replicate ... --listen\", or make it a "
-                          "database of its own with \"walferry detach\""};
+  return {
+      ErrorCode::kRefused,
+      path.string() +
+          " is a replica: publish it onward with \"walferry replicate ... --listen\", or make it a "
+          "database of its own with \"walferry detach\""};
 }
 
 }  // namespace
@@ -168,19 +176,19 @@ Status check_file_system(const std::filesystem::path& path) {
   // From statfs(2) and the kernel's magic.h; only file systems of this machine's own disks and
   // memory, whose mmap and POSIX locks are known to work.
   constexpr std::array<std::uint32_t, 13> kLocal = {
-      0xef53,     // ext2, ext3, ext4
-      0x58465342, // xfs
-      0x9123683e, // btrfs
-      0x01021994, // tmpfs
-      0x858458f6, // ramfs
-      0x794c7630, // overlayfs
-      0x2fc12fc1, // zfs
-      0xf2f52010, // f2fs
-      0xca451a4e, // bcachefs
-      0x3153464a, // jfs
-      0x52654973, // reiserfs
-      0x3434,     // nilfs
-      0x24051905, // ubifs
+      0xef53,      // ext2, ext3, ext4
+      0x58465342,  // xfs
+      0x9123683e,  // btrfs
+      0x01021994,  // tmpfs
+      0x858458f6,  // ramfs
+      0x794c7630,  // overlayfs
+      0x2fc12fc1,  // zfs
+      0xf2f52010,  // f2fs
+      0xca451a4e,  // bcachefs
+      0x3153464a,  // jfs
+      0x52654973,  // reiserfs
+      0x3434,      // nilfs
+      0x24051905,  // ubifs
   };
   const auto magic = static_cast<std::uint32_t>(info.f_type);
   if (std::ranges::find(kLocal, magic) == kLocal.end()) {
@@ -200,7 +208,8 @@ Result<DatabasePeek> DatabasePeek::open(const std::filesystem::path& path) {
   const int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_NOMUTEX;
   const int rc = sqlite().open_v2(path.c_str(), &peek.db_, flags, nullptr);
   if (rc != SQLITE_OK) return fail(sqlite_error(peek.db_, rc, "opening " + path.string()));
-  sqlite().file_control(peek.db_, "main", SQLITE_FCNTL_FILE_POINTER, static_cast<void*>(&peek.file_));
+  sqlite().file_control(peek.db_, "main", SQLITE_FCNTL_FILE_POINTER,
+                        static_cast<void*>(&peek.file_));
   if (peek.file_ == nullptr || peek.file_->pMethods == nullptr) {
     return fail(ErrorCode::kIo, "opening " + path.string() + ": SQLite has no file for it");
   }
@@ -208,7 +217,9 @@ Result<DatabasePeek> DatabasePeek::open(const std::filesystem::path& path) {
 }
 
 DatabasePeek::DatabasePeek(DatabasePeek&& other) noexcept
-    : db_(std::exchange(other.db_, nullptr)), file_(std::exchange(other.file_, nullptr)), name_(std::move(other.name_)) {}
+    : db_(std::exchange(other.db_, nullptr)),
+      file_(std::exchange(other.file_, nullptr)),
+      name_(std::move(other.name_)) {}
 
 DatabasePeek::~DatabasePeek() { sqlite().close_v2(db_); }
 
@@ -223,7 +234,8 @@ Status DatabasePeek::read(std::span<std::byte> bytes, std::uint64_t offset) cons
   return read_file(file_, bytes, offset, name_);
 }
 
-Result<std::array<std::byte, kDatabaseHeaderSize>> peek_database_header(const std::filesystem::path& path) {
+Result<std::array<std::byte, kDatabaseHeaderSize>> peek_database_header(
+    const std::filesystem::path& path) {
   auto peek = DatabasePeek::open(path);
   if (!peek) return fail(peek.error());
   std::array<std::byte, kDatabaseHeaderSize> header{};
@@ -239,7 +251,8 @@ Result<std::array<std::byte, kDatabaseHeaderSize>> peek_database_header(const st
 Status check_not_a_replica(const std::filesystem::path& path) {
   auto header = peek_database_header(path);
   // What else there is to say of the file is said by opening it.
-  if (header && (*header)[kWriteVersionOffset] == kGuardVersionByte) return fail(is_a_replica(path));
+  if (header && (*header)[kWriteVersionOffset] == kGuardVersionByte)
+    return fail(is_a_replica(path));
   return {};
 }
 
@@ -267,10 +280,12 @@ Status DatabaseHandle::connect(const HandleOptions& options) {
   if (!mode) return fail(mode.error().while_doing("opening " + path_.string()));
   if (*mode != "wal") {
     auto switched = query_text(guard_, "PRAGMA journal_mode=WAL");
-    if (!switched) return fail(switched.error().while_doing("switching " + path_.string() + " to WAL mode"));
+    if (!switched)
+      return fail(switched.error().while_doing("switching " + path_.string() + " to WAL mode"));
     if (*switched != "wal") {
-      return fail(ErrorCode::kBusy, path_.string() + " cannot be switched to WAL mode (it stays in \"" +
-                                        *switched + "\"): close the programs that use it and try again");
+      return fail(ErrorCode::kBusy,
+                  path_.string() + " cannot be switched to WAL mode (it stays in \"" + *switched +
+                      "\"): close the programs that use it and try again");
     }
     switched_to_wal_ = true;
   }
@@ -299,10 +314,13 @@ Status DatabaseHandle::connect(const HandleOptions& options) {
     return fail(ErrorCode::kUnsupported, path_.string() + ": SQLite has no WAL open for it");
   }
   index_ = std::make_unique<WalIndex>(database_);
-  if (Status mapped = index_->map(); !mapped) return fail(mapped.error().while_doing(path_.string()));
+  if (Status mapped = index_->map(); !mapped)
+    return fail(mapped.error().while_doing(path_.string()));
   if (!identify(shm_path()).exists()) {
-    return fail(ErrorCode::kUnsupported, path_.string() + " has no -shm file on disk: a program uses it "
-                                             "with its own private wal-index (locking_mode=EXCLUSIVE?)");
+    return fail(ErrorCode::kUnsupported,
+                path_.string() +
+                    " has no -shm file on disk: a program uses it "
+                    "with its own private wal-index (locking_mode=EXCLUSIVE?)");
   }
 
   auto size = query_text(guard_, "PRAGMA page_size");
@@ -312,10 +330,12 @@ Status DatabaseHandle::connect(const HandleOptions& options) {
   if (Status got = read_database(header, 0); !got) return got;
   if (header[kReservedBytesOffset] != std::byte{0}) {
     return fail(ErrorCode::kUnsupported,
-                path_.string() + " reserves bytes at the end of each page (an encryption or checksum "
-                                 "VFS uses them), which stock SQLite would destroy: not supported");
+                path_.string() +
+                    " reserves bytes at the end of each page (an encryption or checksum "
+                    "VFS uses them), which stock SQLite would destroy: not supported");
   }
-  if (options.refuse_guarded && header[kWriteVersionOffset] == kGuardVersionByte) return fail(is_a_replica(path_));
+  if (options.refuse_guarded && header[kWriteVersionOffset] == kGuardVersionByte)
+    return fail(is_a_replica(path_));
   return {};
 }
 
@@ -389,7 +409,9 @@ Status DatabaseHandle::begin_read() {
   return {};
 }
 
-void DatabaseHandle::end_read() noexcept { sqlite().exec(guard_, "ROLLBACK", nullptr, nullptr, nullptr); }
+void DatabaseHandle::end_read() noexcept {
+  sqlite().exec(guard_, "ROLLBACK", nullptr, nullptr, nullptr);
+}
 
 FileTriple DatabaseHandle::identify_files() const {
   return {identify(path_), identify(wal_path()), identify(shm_path())};
@@ -397,7 +419,8 @@ FileTriple DatabaseHandle::identify_files() const {
 
 Status DatabaseHandle::check_process() const {
   if (::getpid() == process_) return {};
-  return fail(ErrorCode::kInternal, path_.string() + " was attached by the parent process: attach again "
+  return fail(ErrorCode::kInternal, path_.string() +
+                                        " was attached by the parent process: attach again "
                                         "after a fork, locks are not inherited");
 }
 

@@ -20,9 +20,9 @@
 #include <span>
 #include <string>
 
-#include "walferry/error.hpp"
 #include "wal/own_file.h"
 #include "wal/wal_index.h"
+#include "walferry/error.hpp"
 
 namespace walferry::wal {
 
@@ -53,7 +53,9 @@ class DatabaseHandle {
 
   [[nodiscard]] WalIndex& index() noexcept { return *index_; }
   /// A second view of the wal-index, for another thread that only looks.
-  [[nodiscard]] std::unique_ptr<WalIndex> another_index() const { return std::make_unique<WalIndex>(database_); }
+  [[nodiscard]] std::unique_ptr<WalIndex> another_index() const {
+    return std::make_unique<WalIndex>(database_);
+  }
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
   [[nodiscard]] std::filesystem::path wal_path() const { return path_.string() + "-wal"; }
   [[nodiscard]] std::filesystem::path shm_path() const { return path_.string() + "-shm"; }

@@ -25,7 +25,8 @@ Result<ImageFile> ImageFile::open(const std::filesystem::path& path, std::uint32
 }
 
 Status ImageFile::append(std::uint32_t first, std::span<const std::byte> pages) {
-  if (Status written = file_.write_at(pages, std::uint64_t{first - 1} * page_size_); !written) return written;
+  if (Status written = file_.write_at(pages, std::uint64_t{first - 1} * page_size_); !written)
+    return written;
   const auto count = static_cast<std::uint32_t>(pages.size() / page_size_);
   for (std::uint32_t i = 0; i < count; ++i) {
     sum_ += hash_page(first + i, pages.subspan(std::size_t{i} * page_size_, page_size_));
@@ -35,9 +36,11 @@ Status ImageFile::append(std::uint32_t first, std::span<const std::byte> pages) 
 }
 
 Result<Hash128> ImageFile::hash_of(std::uint32_t page) {
-  if ((page > pages_done_ && !put_beyond_.contains(page)) || page == lock_byte_page(page_size_)) return Hash128{};
+  if ((page > pages_done_ && !put_beyond_.contains(page)) || page == lock_byte_page(page_size_))
+    return Hash128{};
   std::vector<std::byte> bytes(page_size_);
-  if (Status read = file_.read_at(bytes, std::uint64_t{page - 1} * page_size_); !read) return fail(read.error());
+  if (Status read = file_.read_at(bytes, std::uint64_t{page - 1} * page_size_); !read)
+    return fail(read.error());
   return hash_page(page, bytes);
 }
 
@@ -63,14 +66,16 @@ Result<Hash128> ImageFile::finish(std::uint32_t page_count) {
       sum_ -= *hash;
     }
   }
-  if (Status sized = file_.resize(std::uint64_t{page_count} * page_size_); !sized) return fail(sized.error());
+  if (Status sized = file_.resize(std::uint64_t{page_count} * page_size_); !sized)
+    return fail(sized.error());
   if (sum_known_) return sum_;
   sum_ = {};
   std::vector<std::byte> buffer(std::size_t{kHashPages} * page_size_);
   for (std::uint32_t first = 1; first <= page_count; first += kHashPages) {
     const std::uint32_t n = std::min(kHashPages, page_count - first + 1);
     const auto pages = std::span(buffer).first(std::size_t{n} * page_size_);
-    if (Status read = file_.read_at(pages, std::uint64_t{first - 1} * page_size_); !read) return fail(read.error());
+    if (Status read = file_.read_at(pages, std::uint64_t{first - 1} * page_size_); !read)
+      return fail(read.error());
     for (std::uint32_t i = 0; i < n; ++i) {
       if (first + i == lock_byte_page(page_size_)) continue;
       sum_ += hash_page(first + i, pages.subspan(std::size_t{i} * page_size_, page_size_));

@@ -9,11 +9,11 @@
 #include <span>
 #include <vector>
 
-#include "walferry/error.hpp"
 #include "wal/own_file.h"
 #include "wal/page_hash.h"
 #include "wal/page_set.h"
 #include "wal/wal_format.h"
+#include "walferry/error.hpp"
 
 namespace walferry::wal {
 
@@ -34,7 +34,8 @@ class ImageFile {
   void skip_to(std::uint32_t page) noexcept { pages_done_ = page; }
   /// A page that replaces what there is.
   Status put(std::uint32_t page, std::span<const std::byte> bytes);
-  /// The sum no longer holds (frames were applied before a restart of ours): recompute it at the end.
+  /// The sum no longer holds (frames were applied before a restart of ours): recompute it at the
+  /// end.
   void forget_sum() noexcept { sum_known_ = false; }
 
   /// Cuts the image to `page_count` pages and returns its root.

@@ -34,7 +34,8 @@ std::uint32_t unseen_cookie(std::uint32_t wanted, std::uint32_t now) {
 
 }  // namespace
 
-Result<std::unique_ptr<Injector>> Injector::attach(const std::filesystem::path& path, const InjectorOptions& options) {
+Result<std::unique_ptr<Injector>> Injector::attach(const std::filesystem::path& path,
+                                                   const InjectorOptions& options) {
   HandleOptions handle_options;
   handle_options.test_vfs = options.test_vfs;
   auto opened = DatabaseHandle::open(path, handle_options);
@@ -48,13 +49,16 @@ Result<std::unique_ptr<Injector>> Injector::attach(const std::filesystem::path& 
 
   const auto deadline = std::chrono::steady_clock::now() + kLockPatience;
   for (;;) {
-    if (!injector->checkpoint_) injector->checkpoint_ = SlotLock::try_take(index, Slot::kCheckpoint);
-    if (injector->checkpoint_ && !injector->writer_) injector->writer_ = SlotLock::try_take(index, Slot::kWrite);
+    if (!injector->checkpoint_)
+      injector->checkpoint_ = SlotLock::try_take(index, Slot::kCheckpoint);
+    if (injector->checkpoint_ && !injector->writer_)
+      injector->writer_ = SlotLock::try_take(index, Slot::kWrite);
     if (injector->writer_) break;
     if (std::chrono::steady_clock::now() > deadline) {
-      return fail(ErrorCode::kBusy, path.string() + ": another process holds its " +
-                                        (injector->checkpoint_ ? "write" : "checkpoint") +
-                                        " lock (another walferry that follows into it, or a writer)");
+      return fail(ErrorCode::kBusy,
+                  path.string() + ": another process holds its " +
+                      (injector->checkpoint_ ? "write" : "checkpoint") +
+                      " lock (another walferry that follows into it, or a writer)");
     }
     std::this_thread::sleep_for(500us);
   }
@@ -64,7 +68,8 @@ Result<std::unique_ptr<Injector>> Injector::attach(const std::filesystem::path& 
   if (!header) return fail(ErrorCode::kCorrupt, path.string() + ": its wal-index cannot be read");
   injector->header_ = *header;
   injector->header_.set_page_size(injector->page_size());
-  if (Status cleared = index.clear_beyond(header->max_frame); !cleared) return fail(cleared.error());
+  if (Status cleared = index.clear_beyond(header->max_frame); !cleared)
+    return fail(cleared.error());
   injector->chain_ = header->chain();
   injector->page_count_ = header->page_count;
   if (header->max_frame == 0) {
@@ -75,7 +80,8 @@ Result<std::unique_ptr<Injector>> Injector::attach(const std::filesystem::path& 
     std::array<std::byte, kDatabaseHeaderSize> first{};
     if (Status read = injector->handle_->read_database(first, 0); !read) return fail(read.error());
     const auto in_header = load_be<std::uint32_t>(first.data() + kPageCountOffset);
-    if (load_be<std::uint32_t>(first.data() + 24) == load_be<std::uint32_t>(first.data() + 92) && in_header != 0) {
+    if (load_be<std::uint32_t>(first.data() + 24) == load_be<std::uint32_t>(first.data() + 92) &&
+        in_header != 0) {
       injector->page_count_ = std::min(injector->page_count_, in_header);
     }
   }
@@ -93,7 +99,9 @@ WalPoint Injector::wal_point() const noexcept {
 
 std::uint64_t Injector::wal_bytes() const { return handle_->wal_size().value_or(0); }
 
-std::uint64_t Injector::log_bytes() const noexcept { return header_.max_frame * frame_size(page_size()); }
+std::uint64_t Injector::log_bytes() const noexcept {
+  return header_.max_frame * frame_size(page_size());
+}
 
 Status Injector::read_page(std::uint32_t page, std::span<std::byte> bytes) {
   if (auto held = held_.find(page); held != held_.end()) {
@@ -102,7 +110,8 @@ Status Injector::read_page(std::uint32_t page, std::span<std::byte> bytes) {
   }
   auto frame = handle_->index().find_frame(page, header_.max_frame + spilled_frames_);
   if (!frame) return fail(frame.error());
-  if (*frame != 0) return handle_->read_wal(bytes, frame_offset(*frame, page_size()) + kFrameHeaderSize);
+  if (*frame != 0)
+    return handle_->read_wal(bytes, frame_offset(*frame, page_size()) + kFrameHeaderSize);
   return handle_->read_database(bytes, std::uint64_t{page - 1} * page_size());
 }
 
@@ -115,13 +124,15 @@ Status Injector::read_page_for_others(std::uint32_t page, std::span<std::byte> b
     frame = others_index_->find_frame(page, header_.max_frame);
   }
   if (!frame) return fail(frame.error());
-  Status read = *frame != 0 ? handle_->read_wal(bytes, frame_offset(*frame, page_size()) + kFrameHeaderSize)
-                            : handle_->read_database(bytes, std::uint64_t{page - 1} * page_size());
+  Status read = *frame != 0
+                    ? handle_->read_wal(bytes, frame_offset(*frame, page_size()) + kFrameHeaderSize)
+                    : handle_->read_database(bytes, std::uint64_t{page - 1} * page_size());
   if (read && page == 1) undisguise_page_one(bytes, disguise_);
   return read;
 }
 
-Result<Hash128> Injector::hash_all(const PageOneDisguise& disguise, std::uint32_t page_count, std::vector<Hash128>* sums,
+Result<Hash128> Injector::hash_all(const PageOneDisguise& disguise, std::uint32_t page_count,
+                                   std::vector<Hash128>* sums,
                                    const std::function<Status(std::uint32_t)>& progress) {
   PageSet in_wal;
   for (std::uint32_t frame = 1; frame <= header_.max_frame; ++frame) {
@@ -136,7 +147,8 @@ Result<Hash128> Injector::hash_all(const PageOneDisguise& disguise, std::uint32_
   for (std::uint32_t first = 1; first <= page_count; first += kHashPages) {
     const std::uint32_t n = std::min(kHashPages, page_count - first + 1);
     const auto pages = std::span(buffer).first(std::size_t{n} * page_size());
-    if (Status read = handle_->read_database(pages, std::uint64_t{first - 1} * page_size()); !read) return fail(read.error());
+    if (Status read = handle_->read_database(pages, std::uint64_t{first - 1} * page_size()); !read)
+      return fail(read.error());
     for (std::uint32_t i = 0; i < n; ++i) {
       const std::uint32_t page = first + i;
       if (page == lock_page) continue;
@@ -171,8 +183,10 @@ Result<Hash128> Injector::contribution(std::uint32_t page) {
   auto frame = handle_->index().find_frame(page, header_.max_frame + spilled_frames_);
   if (!frame) return fail(frame.error());
   old_page_.resize(page_size());
-  const Status read = *frame != 0 ? handle_->read_wal(old_page_, frame_offset(*frame, page_size()) + kFrameHeaderSize)
-                                  : handle_->read_database(old_page_, std::uint64_t{page - 1} * page_size());
+  const Status read =
+      *frame != 0
+          ? handle_->read_wal(old_page_, frame_offset(*frame, page_size()) + kFrameHeaderSize)
+          : handle_->read_database(old_page_, std::uint64_t{page - 1} * page_size());
   if (!read) return fail(read.error());
   return hash_page(page, old_page_, disguise_);
 }
@@ -209,9 +223,10 @@ void Injector::disguise_page_one(std::span<std::byte> page, bool other_history) 
   if (page_count_ > 0) {
     std::vector<std::byte> now(page_size());
     auto frame = handle_->index().find_frame(1, header_.max_frame);
-    const Status read = frame && *frame != 0
-                            ? handle_->read_wal(now, frame_offset(*frame, page_size()) + kFrameHeaderSize)
-                            : handle_->read_database(now, 0);
+    const Status read =
+        frame && *frame != 0
+            ? handle_->read_wal(now, frame_offset(*frame, page_size()) + kFrameHeaderSize)
+            : handle_->read_database(now, 0);
     if (read) local_now = load_be<std::uint32_t>(now.data() + kSchemaCookieOffset);
   }
   const std::uint32_t origin_now = disguise_.cookie_replaced ? disguise_.origin_cookie : local_now;
@@ -267,7 +282,8 @@ Status Injector::write_frames(std::uint32_t commit_page_count) {
     frame.encode(raw);
     std::memcpy(raw + kFrameHeaderSize, bytes.data(), bytes.size());
     chain_ = extend_checksum(chain_, std::span<const std::byte>(raw, 8), big);
-    chain_ = extend_checksum(chain_, std::span<const std::byte>(raw + kFrameHeaderSize, page_size()), big);
+    chain_ = extend_checksum(chain_,
+                             std::span<const std::byte>(raw + kFrameHeaderSize, page_size()), big);
     frame.checksum = chain_;
     frame.encode(raw);
     numbers.push_back(page);
@@ -275,7 +291,8 @@ Status Injector::write_frames(std::uint32_t commit_page_count) {
     if (++buffered == at_once || left == 0) {
       const auto from = next - static_cast<std::uint32_t>(buffered);
       const auto frames = std::span<const std::byte>(buffer_).first(buffered * size);
-      if (Status written = handle_->write_wal(frames, frame_offset(from, page_size())); !written) return written;
+      if (Status written = handle_->write_wal(frames, frame_offset(from, page_size())); !written)
+        return written;
       buffered = 0;
     }
   }
@@ -328,7 +345,8 @@ Status Injector::commit(const CommitRequest& request) {
   if (!dropped) return rollback(), fail(dropped.error());
   pending_root_ -= *dropped;
   if (pending_root_ != request.expected_root) {
-    const std::string text = "the pages lead to root " + pending_root_.to_text() + " instead of " + request.expected_root.to_text();
+    const std::string text = "the pages lead to root " + pending_root_.to_text() + " instead of " +
+                             request.expected_root.to_text();
     rollback();
     return fail(ErrorCode::kCorrupt, text);
   }
@@ -347,7 +365,9 @@ Status Injector::commit(const CommitRequest& request) {
   next.set_chain(chain_);
   ++next.change;
   if (request.before_publish) {
-    if (Status intended = request.before_publish({next.salts, next.max_frame, chain_}, disguise_after); !intended) {
+    if (Status intended =
+            request.before_publish({next.salts, next.max_frame, chain_}, disguise_after);
+        !intended) {
       return rollback(), intended;
     }
   }
@@ -384,7 +404,8 @@ Result<Injector::MaintenanceResult> Injector::maintain(const Maintenance& mainte
   const bool outgrown = bytes >= options_.wal_limit_bytes + options_.wal_limit_bytes / 2;
   const auto now = std::chrono::steady_clock::now();
   auto deadline = now + (outgrown ? kLongRestartPatience : kShortRestartPatience);
-  if (bytes >= options_.wal_limit_bytes + options_.wal_limit_bytes / 4 * 3 && now >= next_last_patience_) {
+  if (bytes >= options_.wal_limit_bytes + options_.wal_limit_bytes / 4 * 3 &&
+      now >= next_last_patience_) {
     deadline = now + kLastRestartPatience;
     next_last_patience_ = now + kLastPatienceAgain;
   }

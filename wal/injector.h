@@ -24,12 +24,12 @@
 #include <unordered_map>
 #include <vector>
 
-#include "walferry/error.hpp"
 #include "wal/backfill.h"
 #include "wal/database_handle.h"
 #include "wal/page_hash.h"
 #include "wal/page_set.h"
 #include "wal/replica_record.h"
+#include "walferry/error.hpp"
 
 namespace walferry::wal {
 
@@ -54,14 +54,17 @@ class Injector {
   [[nodiscard]] const PageOneDisguise& disguise() const noexcept { return disguise_; }
   /// The root and disguise of the state that is in the file: proven, or computed by hash_all().
   /// `page_count` counts where the log is empty and the file's own header could be an older one.
-  void set_state(const Hash128& root, const PageOneDisguise& disguise, std::uint32_t page_count) noexcept {
+  void set_state(const Hash128& root, const PageOneDisguise& disguise,
+                 std::uint32_t page_count) noexcept {
     root_ = root;
     disguise_ = disguise;
     page_count_ = page_count;
   }
 
-  /// Hashes pages 1..`page_count` of the current state; `sums`, if given, gets the sum of each 256 pages.
-  Result<Hash128> hash_all(const PageOneDisguise& disguise, std::uint32_t page_count, std::vector<Hash128>* sums,
+  /// Hashes pages 1..`page_count` of the current state; `sums`, if given, gets the sum of each 256
+  /// pages.
+  Result<Hash128> hash_all(const PageOneDisguise& disguise, std::uint32_t page_count,
+                           std::vector<Hash128>* sums,
                            const std::function<Status(std::uint32_t pages_done)>& progress);
   /// The newest version of a page, the transaction under way included.
   Status read_page(std::uint32_t page, std::span<std::byte> bytes);
@@ -72,7 +75,9 @@ class Injector {
   Status add_page(std::uint32_t page, std::span<const std::byte> bytes);
   [[nodiscard]] bool has_pages() const noexcept { return !held_.empty() || spilled_frames_ != 0; }
   [[nodiscard]] std::size_t held_bytes() const noexcept { return held_.size() * page_size(); }
-  [[nodiscard]] std::uint64_t pages_in_transaction() const noexcept { return held_.size() + spilled_frames_; }
+  [[nodiscard]] std::uint64_t pages_in_transaction() const noexcept {
+    return held_.size() + spilled_frames_;
+  }
 
   struct CommitRequest {
     std::uint32_t page_count = 0;
@@ -93,7 +98,7 @@ class Injector {
     bool force = false;
   };
   struct MaintenanceResult {
-    bool due = false;              ///< the WAL was beyond its limit
+    bool due = false;  ///< the WAL was beyond its limit
     bool reader_in_the_way = false;
     bool restarted = false;
   };
@@ -123,19 +128,19 @@ class Injector {
   std::optional<SlotLock> writer_;
   InjectorOptions options_;
   std::chrono::steady_clock::time_point next_last_patience_;
-  IndexHeader header_;       ///< as published
+  IndexHeader header_;  ///< as published
   std::uint32_t page_count_ = 0;
   Hash128 root_;
   PageOneDisguise disguise_;
 
   std::unordered_map<std::uint32_t, std::vector<std::byte>> held_;
-  std::uint32_t spilled_frames_ = 0;      ///< frames of the transaction behind the last published one
-  PageSet spilled_new_;                   ///< spilled pages beyond page_count_
-  Checksum chain_;                        ///< after the spilled frames
+  std::uint32_t spilled_frames_ = 0;  ///< frames of the transaction behind the last published one
+  PageSet spilled_new_;               ///< spilled pages beyond page_count_
+  Checksum chain_;                    ///< after the spilled frames
   Hash128 pending_root_;
-  Bytes buffer_;                          ///< frames on their way to the WAL
+  Bytes buffer_;  ///< frames on their way to the WAL
   std::vector<std::byte> old_page_;
-  std::shared_mutex publish_mutex_;       ///< read_page_for_others() against publish and restart
+  std::shared_mutex publish_mutex_;         ///< read_page_for_others() against publish and restart
   std::unique_ptr<WalIndex> others_index_;  ///< maps regions on its own, for read_page_for_others()
   std::mutex others_mutex_;
 };

@@ -62,7 +62,8 @@ bool append_compressed(std::span<const std::byte> payload, Bytes& out) {
 
 }  // namespace
 
-Bytes encode_message(MessageType type, std::span<const std::byte> payload, Compression compression) {
+Bytes encode_message(MessageType type, std::span<const std::byte> payload,
+                     Compression compression) {
   Bytes message(kEnvelopeSize);
   std::uint8_t codec = kCodecRaw;
   if (compression == Compression::kWhenItPays && append_compressed(payload, message)) {
@@ -165,7 +166,8 @@ Status MessageParser::feed(std::span<const std::byte> bytes, const Receiver& rec
 
 Status MessageParser::finish() const {
   if (pending_.empty()) return {};
-  return fail(ErrorCode::kCorrupt, "the stream ends within the message at byte " + std::to_string(offset_));
+  return fail(ErrorCode::kCorrupt,
+              "the stream ends within the message at byte " + std::to_string(offset_));
 }
 
 void MessageParser::reset() noexcept {

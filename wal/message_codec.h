@@ -8,8 +8,8 @@
 #include <span>
 #include <vector>
 
-#include "walferry/error.hpp"
 #include "wal/message_format.h"
+#include "walferry/error.hpp"
 
 namespace walferry::wal {
 
@@ -45,7 +45,8 @@ class MessageParser {
   std::uint64_t offset_ = 0;  ///< of the first byte of the message now being gathered
 };
 
-/// The size of the whole message whose envelope `bytes` begins with, or an error if it cannot be one.
+/// The size of the whole message whose envelope `bytes` begins with, or an error if it cannot be
+/// one.
 Result<std::size_t> message_size(std::span<const std::byte, kEnvelopeSize> envelope);
 
 }  // namespace walferry::wal

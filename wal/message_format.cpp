@@ -65,7 +65,8 @@ std::optional<PagesHeader> PagesHeader::decode(std::span<const std::byte> payloa
   if (payload.size() < kSize) return {};
   PagesHeader header{u32(payload.data()), u32(payload.data() + 4)};
   if (!is_valid_page_size(header.page_size) || header.count > kMaxPayload / header.page_size ||
-      payload.size() != kSize + numbers_size(header.count) + std::size_t{header.count} * header.page_size) {
+      payload.size() !=
+          kSize + numbers_size(header.count) + std::size_t{header.count} * header.page_size) {
     return {};
   }
   return header;

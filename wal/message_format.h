@@ -33,7 +33,8 @@ inline constexpr std::size_t kTargetPayload = 1u << 20;
 inline constexpr std::size_t kMaxPayload = 2u << 20;
 
 enum class MessageType : std::uint8_t {
-  kBatch = 1,       ///< frames as they were written, ending on a commit, or a piece of a long transaction
+  kBatch =
+      1,  ///< frames as they were written, ending on a commit, or a piece of a long transaction
   kPages = 2,       ///< pages of an image that is complete only at its base
   kDeltaBegin = 3,  ///< the pages that follow replace what changed since the follower's position
   kDeltaEnd = 4,    ///< where frames go on, and the base
@@ -62,8 +63,9 @@ enum class MessageType : std::uint8_t {
 struct BatchHeader {
   static constexpr std::size_t kSize = 96;
   enum Flags : std::uint32_t {
-    kChainRestarted = 1,  ///< the log was restarted before the first frame: the chain begins at `seed`
-    kEndsOnCommit = 2,    ///< the last frame commits; otherwise more pieces of the transaction follow
+    kChainRestarted =
+        1,  ///< the log was restarted before the first frame: the chain begins at `seed`
+    kEndsOnCommit = 2,  ///< the last frame commits; otherwise more pieces of the transaction follow
     kBigEndianWords = 4,  ///< the byte order of the checksum chain
   };
 
@@ -133,8 +135,8 @@ class PagesView {
 ///          8     8  frame
 ///         16     4  page size
 ///         20     4  pages
-///         24     4  flags: 1 when it is not a continuation (a bridge): schema caches must not survive it
-///         28     4  zero
+///         24     4  flags: 1 when it is not a continuation (a bridge): schema caches must not
+///         survive it 28     4  zero
 struct DeltaBegin {
   static constexpr std::size_t kSize = 32;
   static constexpr std::uint32_t kBridged = 1;

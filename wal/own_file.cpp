@@ -57,7 +57,8 @@ const char* advice_of(int number) {
 }  // namespace
 
 Error system_error(int number, const std::string& what) {
-  return Error{code_of(number), what + ": " + std::system_category().message(number) + advice_of(number)};
+  return Error{code_of(number),
+               what + ": " + std::system_category().message(number) + advice_of(number)};
 }
 
 Result<OwnFile> OwnFile::open(const std::filesystem::path& path, Mode mode) {
@@ -126,8 +127,8 @@ Status OwnFile::read_at(std::span<std::byte> bytes, std::uint64_t offset) const 
   auto read = read_some(bytes, offset);
   if (!read) return fail(read.error());
   if (*read != bytes.size()) {
-    return fail(ErrorCode::kCorrupt, path_.string() + " ends at byte " +
-                                         std::to_string(offset + *read) + ", too early");
+    return fail(ErrorCode::kCorrupt,
+                path_.string() + " ends at byte " + std::to_string(offset + *read) + ", too early");
   }
   return {};
 }
@@ -161,7 +162,8 @@ Status OwnFile::take_exclusively() {
     if (errno != EWOULDBLOCK) return fail(system_error(errno, "locking " + path_.string()));
     ::nanosleep(&kPause, nullptr);
   }
-  return fail(ErrorCode::kBusy, path_.string() + " is in use by another walferry: stop that one first");
+  return fail(ErrorCode::kBusy,
+              path_.string() + " is in use by another walferry: stop that one first");
 }
 
 bool OwnFile::is_taken() const {

@@ -57,7 +57,8 @@ void undisguise_page_one(std::span<std::byte> page, const PageOneDisguise& disgu
                                 const PageOneDisguise& disguise = {}) noexcept;
 
 /// XXH3-64, for checksums over messages and records.
-[[nodiscard]] std::uint64_t hash64(std::span<const std::byte> bytes, std::uint64_t seed = 0) noexcept;
+[[nodiscard]] std::uint64_t hash64(std::span<const std::byte> bytes,
+                                   std::uint64_t seed = 0) noexcept;
 
 // Offsets in page 1 (https://sqlite.org/fileformat2.html#the_database_header).
 inline constexpr std::size_t kPageSizeOffset = 16;

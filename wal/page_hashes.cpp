@@ -31,7 +31,8 @@ Result<PageHashes> PageHashes::open(const std::filesystem::path& path) {
   // Entries beyond the last page are 0; so are those of pages never written, which then simply
   // do not count until resize() says how many pages there are.
   std::uint64_t count = std::min<std::uint64_t>(entries, UINT32_MAX - 1);
-  while (count > 0 && Hash128::load(hashes.map_ + (count - 1) * Hash128::kSize) == Hash128{}) --count;
+  while (count > 0 && Hash128::load(hashes.map_ + (count - 1) * Hash128::kSize) == Hash128{})
+    --count;
   hashes.page_count_ = static_cast<std::uint32_t>(count);
   hashes.rebuild_sums();
   return hashes;
@@ -60,8 +61,8 @@ Status PageHashes::map_at_least(std::uint64_t pages) {
   if (pages <= capacity_) return {};
   const std::uint64_t capacity = (pages + kGrowth - 1) / kGrowth * kGrowth;
   // Space is reserved first: writing to a mapped hole of a full disk would be a SIGBUS.
-  const int failed = ::posix_fallocate(file_.descriptor(), 0,
-                                       static_cast<off_t>(capacity * Hash128::kSize));
+  const int failed =
+      ::posix_fallocate(file_.descriptor(), 0, static_cast<off_t>(capacity * Hash128::kSize));
   if (failed != 0) return fail(system_error(failed, "extending " + file_.path().string()));
   if (map_ != nullptr) ::munmap(map_, capacity_ * Hash128::kSize);
   void* mapped = ::mmap(nullptr, capacity * Hash128::kSize, PROT_READ | PROT_WRITE, MAP_SHARED,

@@ -12,9 +12,9 @@
 #include <filesystem>
 #include <vector>
 
-#include "walferry/error.hpp"
 #include "wal/own_file.h"
 #include "wal/page_hash.h"
+#include "walferry/error.hpp"
 
 namespace walferry::wal {
 

@@ -11,8 +11,8 @@ namespace walferry::wal {
 
 namespace {
 
-constexpr std::uint64_t kStateMagic = 0x3165746174734657;   // "WFstate1"
-constexpr std::uint64_t kPagesMagic = 0x3173656761704657;   // "WFpages1"
+constexpr std::uint64_t kStateMagic = 0x3165746174734657;  // "WFstate1"
+constexpr std::uint64_t kPagesMagic = 0x3173656761704657;  // "WFpages1"
 constexpr std::size_t kRecentLimit = 4u << 20;  // bytes of newest messages kept for live followers
 
 /// The state record: little-endian, in the order of the members of GenerationStart.
@@ -166,7 +166,8 @@ Status PublishedLog::load() {
     const std::string name = entry.path().filename();
     if (auto number = number_after(name, "pages-")) {
       // A list that is damaged, or of a generation that has not ended, is as good as none.
-      if (*number >= start_.generation || !load_ended(entry.path())) (void)remove_file(entry.path());
+      if (*number >= start_.generation || !load_ended(entry.path()))
+        (void)remove_file(entry.path());
     }
   }
   // The lists must be without a gap up to the current generation, or they would miss pages.
@@ -243,32 +244,35 @@ Status PublishedLog::load_current(Generation& current) {
     Bytes message(*length);
     if (Status read = current.spool->read_at(message, offset); !read) return read;
     parser.reset();
-    const Status fed = parser.feed(message, [&](MessageType type, std::span<const std::byte> payload) -> Status {
-      auto header = type == MessageType::kBatch ? BatchHeader::decode(payload) : std::nullopt;
-      if (!header || header->generation != start_.generation || header->first_frame != next_frame ||
-          header->checksum_before != checksum) {
-        return fail(ErrorCode::kCorrupt, "a message that does not fit on the one before");
-      }
-      for (std::uint32_t i = 0; i < header->frame_count; ++i) {
-        pages.push_back(FrameHeader::decode(payload.data() + BatchHeader::kSize + i * frame_size(header->page_size)).page_number);
-      }
-      next_frame = header->last_frame() + 1;
-      checksum = header->checksum_after;
-      if (header->ends_on_commit()) {
-        const CommitMark mark{header->last_frame(), checksum, offset + *length};
-        const Hash128 root{header->root_low, header->root_high};
-        current.commits.push_back(mark);
-        current.roots.push_back(root);
-        tail_.position.frame = mark.frame;
-        tail_.position.checksum = mark.checksum;
-        tail_.root = root;
-        tail_.page_count = header->page_count;
-        tail_.spool_end = mark.spool_end;
-        for (const std::uint32_t page : pages) touched_.add(page);
-        pages.clear();
-      }
-      return {};
-    });
+    const Status fed =
+        parser.feed(message, [&](MessageType type, std::span<const std::byte> payload) -> Status {
+          auto header = type == MessageType::kBatch ? BatchHeader::decode(payload) : std::nullopt;
+          if (!header || header->generation != start_.generation ||
+              header->first_frame != next_frame || header->checksum_before != checksum) {
+            return fail(ErrorCode::kCorrupt, "a message that does not fit on the one before");
+          }
+          for (std::uint32_t i = 0; i < header->frame_count; ++i) {
+            pages.push_back(FrameHeader::decode(payload.data() + BatchHeader::kSize +
+                                                i * frame_size(header->page_size))
+                                .page_number);
+          }
+          next_frame = header->last_frame() + 1;
+          checksum = header->checksum_after;
+          if (header->ends_on_commit()) {
+            const CommitMark mark{header->last_frame(), checksum, offset + *length};
+            const Hash128 root{header->root_low, header->root_high};
+            current.commits.push_back(mark);
+            current.roots.push_back(root);
+            tail_.position.frame = mark.frame;
+            tail_.position.checksum = mark.checksum;
+            tail_.root = root;
+            tail_.page_count = header->page_count;
+            tail_.spool_end = mark.spool_end;
+            for (const std::uint32_t page : pages) touched_.add(page);
+            pages.clear();
+          }
+          return {};
+        });
     if (!fed) break;
     offset += *length;
   }
@@ -293,11 +297,12 @@ Status PublishedLog::replay(
     const std::size_t n = std::min<std::uint64_t>(buffer.size(), end - offset);
     const std::span<std::byte> piece = std::span(buffer).first(n);
     if (Status read = spool->read_at(piece, offset); !read) return read;
-    const Status fed = parser.feed(piece, [&](MessageType, std::span<const std::byte> payload) -> Status {
-      const auto header = BatchHeader::decode(payload);
-      if (!header) return fail(ErrorCode::kCorrupt, spool->path().string() + " is damaged");
-      return visit(*header, payload);
-    });
+    const Status fed =
+        parser.feed(piece, [&](MessageType, std::span<const std::byte> payload) -> Status {
+          const auto header = BatchHeader::decode(payload);
+          if (!header) return fail(ErrorCode::kCorrupt, spool->path().string() + " is damaged");
+          return visit(*header, payload);
+        });
     if (!fed) return fed;
     offset += n;
   }
@@ -386,7 +391,8 @@ Status PublishedLog::begin_generation(const GenerationStart& start, const PageSe
 }
 
 Status PublishedLog::write_ended(const Generation& generation, const PageSet& pages) {
-  Bytes bytes(kPagesHeader + generation.commits.size() * kCommitSize + std::size_t{pages.count()} * 4);
+  Bytes bytes(kPagesHeader + generation.commits.size() * kCommitSize +
+              std::size_t{pages.count()} * 4);
   std::byte* to = bytes.data();
   store_le(to, kPagesMagic);
   store_le(to + 8, generation.number);
@@ -514,7 +520,8 @@ Result<std::vector<CommitMark>> PublishedLog::commits_of(const Generation& gener
   std::vector<CommitMark> commits(load_le<std::uint32_t>(bytes->data() + 44));
   const std::byte* from = bytes->data() + kPagesHeader;
   for (CommitMark& mark : commits) {
-    mark = {load_le<std::uint64_t>(from), load_le<std::uint64_t>(from + 8), load_le<std::uint64_t>(from + 16)};
+    mark = {load_le<std::uint64_t>(from), load_le<std::uint64_t>(from + 8),
+            load_le<std::uint64_t>(from + 16)};
     from += kCommitSize;
   }
   return commits;
@@ -535,7 +542,8 @@ bool PublishedLog::raw_is_cheaper(std::uint64_t generation, std::uint64_t offset
 
 Result<LocatedPosition> PublishedLog::locate(const Position& position) const {
   const auto unknown = [&](const char* why) {
-    return fail(ErrorCode::kHistoryChanged, "position " + position.to_text() + " is not part of this log: " + why);
+    return fail(ErrorCode::kHistoryChanged,
+                "position " + position.to_text() + " is not part of this log: " + why);
   };
   const std::lock_guard lock(mutex_);
   if (!has_log_ || position.log != start_.log) return unknown("another log id");
@@ -559,33 +567,38 @@ Result<LocatedPosition> PublishedLog::locate(const Position& position) const {
     }
     const auto mark = std::ranges::lower_bound(*commits, position.frame, {}, &CommitMark::frame);
     if (mark == commits->end() || mark->frame != position.frame) {
-      return unknown(position.frame > generation.frames ? "a frame in the future" : "no commit ends there");
+      return unknown(position.frame > generation.frames ? "a frame in the future"
+                                                        : "no commit ends there");
     }
     if (mark->checksum != position.checksum) return unknown("another checksum");
     located.spool_offset = mark->spool_end;
   }
   // At the very end of a generation that the next one continues, the position is the next one's
   // start as well.
-  while (generations_.at(located.generation).ended && !generations_.at(located.generation).bridged &&
-         located.spool_offset == generations_.at(located.generation).spool_size &&
-         (position.frame == generations_.at(located.generation).frames || located.spool_offset == 0)) {
+  while (
+      generations_.at(located.generation).ended && !generations_.at(located.generation).bridged &&
+      located.spool_offset == generations_.at(located.generation).spool_size &&
+      (position.frame == generations_.at(located.generation).frames || located.spool_offset == 0)) {
     ++located.generation;
     located.spool_offset = 0;
     if (generations_.at(located.generation).spool_size != 0) break;
   }
-  if (located.generation != start_.generation && !raw_is_cheaper(located.generation, located.spool_offset)) {
+  if (located.generation != start_.generation &&
+      !raw_is_cheaper(located.generation, located.spool_offset)) {
     located.needs_delta = true;
   }
   return located;
 }
 
-Result<PublishedLog::Changes> PublishedLog::changes_between(std::uint64_t from, std::uint64_t to) const {
+Result<PublishedLog::Changes> PublishedLog::changes_between(std::uint64_t from,
+                                                            std::uint64_t to) const {
   Changes changes;
   for (std::uint64_t generation = from; generation < to; ++generation) {
     auto bytes = read_pages_file(pages_path(generation));
     if (!bytes) {
-      return fail(ErrorCode::kHistoryChanged,
-                  "generation " + std::to_string(generation) + " is not kept any more (" + bytes.error().message + ")");
+      return fail(ErrorCode::kHistoryChanged, "generation " + std::to_string(generation) +
+                                                  " is not kept any more (" +
+                                                  bytes.error().message + ")");
     }
     const std::byte* header = bytes->data();
     changes.bridged = changes.bridged || (load_le<std::uint32_t>(header + 40) & 1) != 0;
@@ -597,22 +610,24 @@ Result<PublishedLog::Changes> PublishedLog::changes_between(std::uint64_t from, 
   return changes;
 }
 
-Result<std::optional<PublishedLog::Piece>> PublishedLog::read(std::uint64_t generation, std::uint64_t offset,
-                                                             std::size_t limit) const {
+Result<std::optional<PublishedLog::Piece>> PublishedLog::read(std::uint64_t generation,
+                                                              std::uint64_t offset,
+                                                              std::size_t limit) const {
   std::shared_ptr<OwnFile> spool;
   std::uint64_t end = 0;
   {
     const std::lock_guard lock(mutex_);
     auto found = generations_.find(generation);
     if (found == generations_.end() || !found->second.spool) {
-      return fail(ErrorCode::kNotFound, "the frames of generation " + std::to_string(generation) + " are not kept any more");
+      return fail(ErrorCode::kNotFound, "the frames of generation " + std::to_string(generation) +
+                                            " are not kept any more");
     }
     spool = found->second.spool;
     end = found->second.ended ? found->second.spool_size : tail_.spool_end;
     if (offset >= end) return std::optional<Piece>{};
-    const auto recent = std::ranges::lower_bound(recent_, std::pair(generation, offset), {}, [](const RecentMessage& m) {
-      return std::pair(m.generation, m.offset);
-    });
+    const auto recent = std::ranges::lower_bound(
+        recent_, std::pair(generation, offset), {},
+        [](const RecentMessage& m) { return std::pair(m.generation, m.offset); });
     if (recent != recent_.end() && recent->generation == generation && recent->offset == offset) {
       return Piece{recent->bytes, *recent->bytes};
     }
@@ -652,15 +667,19 @@ std::optional<Hash128> PublishedLog::root_at(const Position& position) const {
   if (position.generation != start_.generation) {
     // The end of the generation before is the start of this one.
     auto found = generations_.find(position.generation);
-    if (position.generation + 1 == start_.generation && found != generations_.end() && !found->second.bridged &&
-        position.frame == found->second.frames && position.checksum == found->second.end_checksum) {
+    if (position.generation + 1 == start_.generation && found != generations_.end() &&
+        !found->second.bridged && position.frame == found->second.frames &&
+        position.checksum == found->second.end_checksum) {
       return start_.root;
     }
     return {};
   }
   const Generation& current = generations_.at(start_.generation);
-  const auto mark = std::ranges::lower_bound(current.commits, position.frame, {}, &CommitMark::frame);
-  if (mark == current.commits.end() || mark->frame != position.frame || mark->checksum != position.checksum) return {};
+  const auto mark =
+      std::ranges::lower_bound(current.commits, position.frame, {}, &CommitMark::frame);
+  if (mark == current.commits.end() || mark->frame != position.frame ||
+      mark->checksum != position.checksum)
+    return {};
   return current.roots[static_cast<std::size_t>(mark - current.commits.begin())];
 }
 

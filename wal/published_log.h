@@ -30,14 +30,14 @@
 #include <span>
 #include <vector>
 
-#include "walferry/error.hpp"
-#include "walferry/position.hpp"
 #include "wal/capture.h"
 #include "wal/message_codec.h"
 #include "wal/own_file.h"
 #include "wal/page_hash.h"
 #include "wal/page_set.h"
 #include "wal/slot_file.h"
+#include "walferry/error.hpp"
+#include "walferry/position.hpp"
 
 namespace walferry::wal {
 
@@ -54,7 +54,7 @@ struct GenerationStart {
   /// The database file at a moment when it held exactly the state of the start; nil when that
   /// is not so, or when it was written to since.
   FileIdentity settled;
-  FileIdentity file;     ///< the database file when this was written: device and inode count
+  FileIdentity file;  ///< the database file when this was written: device and inode count
 
   [[nodiscard]] Position position() const { return {log, generation, frame, checksum}; }
 };
@@ -77,9 +77,9 @@ struct LogTail {
 
 /// Where a follower's position lies in the log.
 struct LocatedPosition {
-  bool needs_delta = false;          ///< its generation's frames are not worth sending, or gone
-  std::uint64_t generation = 0;      ///< of the next frame (or the delta) to send
-  std::uint64_t spool_offset = 0;    ///< of the next message, when !needs_delta
+  bool needs_delta = false;        ///< its generation's frames are not worth sending, or gone
+  std::uint64_t generation = 0;    ///< of the next frame (or the delta) to send
+  std::uint64_t spool_offset = 0;  ///< of the next message, when !needs_delta
 };
 
 struct PublishedLogOptions {
@@ -100,7 +100,8 @@ class PublishedLog {
   [[nodiscard]] bool current_is_empty() const;
 
   /// Visits the frames of the current generation's whole transactions, as the spool has them.
-  Status replay(const std::function<Status(const BatchHeader&, std::span<const std::byte> payload)>& visit) const;
+  Status replay(const std::function<Status(const BatchHeader&, std::span<const std::byte> payload)>&
+                    visit) const;
 
   /// Forgets everything and begins another history at generation `start.generation`.
   Status begin_log(const GenerationStart& start);
@@ -151,12 +152,12 @@ class PublishedLog {
     std::uint64_t frames = 0;
     std::uint64_t end_checksum = 0;
     bool ended = false;
-    bool bridged = false;                ///< pages changed between its end and the next start
+    bool bridged = false;  ///< pages changed between its end and the next start
     std::uint32_t changed_pages = 0;
     std::uint64_t spool_size = 0;
-    std::shared_ptr<OwnFile> spool;      ///< null when it is not kept
-    std::vector<CommitMark> commits;     ///< of the current one, and while the spool is kept
-    std::vector<Hash128> roots;          ///< beside `commits`, of the current one
+    std::shared_ptr<OwnFile> spool;   ///< null when it is not kept
+    std::vector<CommitMark> commits;  ///< of the current one, and while the spool is kept
+    std::vector<Hash128> roots;       ///< beside `commits`, of the current one
   };
   struct RecentMessage {
     std::uint64_t generation;
@@ -187,8 +188,8 @@ class PublishedLog {
   GenerationStart start_;
   LogTail tail_;
   std::map<std::uint64_t, Generation> generations_;
-  PageSet touched_;        ///< pages changed by the current generation
-  PageSet unfinished_;     ///< thereof by a transaction whose commit has not come yet
+  PageSet touched_;                ///< pages changed by the current generation
+  PageSet unfinished_;             ///< thereof by a transaction whose commit has not come yet
   std::uint64_t spool_write_ = 0;  ///< beyond tail_.spool_end while a transaction is unfinished
   std::deque<RecentMessage> recent_;
   std::size_t recent_bytes_ = 0;

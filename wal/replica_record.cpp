@@ -23,7 +23,9 @@ class Writer {
     put(hash.low);
     put(hash.high);
   }
-  void put_bytes(std::span<const std::byte> bytes) { bytes_.insert(bytes_.end(), bytes.begin(), bytes.end()); }
+  void put_bytes(std::span<const std::byte> bytes) {
+    bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
+  }
   Bytes take() { return std::move(bytes_); }
 
  private:

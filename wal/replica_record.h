@@ -8,16 +8,17 @@
 #include <span>
 #include <vector>
 
-#include "walferry/position.hpp"
 #include "wal/message_codec.h"
 #include "wal/own_file.h"
 #include "wal/page_hash.h"
 #include "wal/slot_file.h"
 #include "wal/wal_format.h"
+#include "walferry/position.hpp"
 
 namespace walferry::wal {
 
-inline constexpr std::uint64_t kReplicaMagic = 0x316c706572464657;  // "WFFrepl1" as it lies in memory
+inline constexpr std::uint64_t kReplicaMagic =
+    0x316c706572464657;  // "WFFrepl1" as it lies in memory
 inline constexpr std::uint64_t kStatusOffset = SlotFile::kEndOfSlots;
 inline constexpr std::size_t kStatusSize = 4096;
 
@@ -40,12 +41,12 @@ struct ReplicaPoint {
 };
 
 struct BootstrapProgress {
-  Position from;                   ///< the start of the generation in which the first range was read
+  Position from;  ///< the start of the generation in which the first range was read
   std::uint32_t snapshot_pages = 0;
-  std::uint32_t pages_done = 0;    ///< pages 1..pages_done are in the image
-  Hash128 sum;                     ///< of their hashes
-  bool frames_begun = false;       ///< pages were overwritten since: the sum does not hold any more
-  std::uint64_t inode = 0;         ///< of the image file
+  std::uint32_t pages_done = 0;  ///< pages 1..pages_done are in the image
+  Hash128 sum;                   ///< of their hashes
+  bool frames_begun = false;     ///< pages were overwritten since: the sum does not hold any more
+  std::uint64_t inode = 0;       ///< of the image file
 };
 
 struct ReplicaRecord {
@@ -53,9 +54,9 @@ struct ReplicaRecord {
 
   Kind kind = Kind::kReplica;
   std::uint32_t page_size = 0;
-  BootstrapProgress bootstrap;       ///< kBootstrapping
-  FileIdentity file;                 ///< the database file after our last write to it
-  bool backfilling = false;          ///< we were writing to it when this was recorded
+  BootstrapProgress bootstrap;  ///< kBootstrapping
+  FileIdentity file;            ///< the database file after our last write to it
+  bool backfilling = false;     ///< we were writing to it when this was recorded
   /// Newest first: [0] may not have been published yet, [1] was before it. The older ones are
   /// where a power cut may legally have left the WAL.
   std::vector<ReplicaPoint> points;

@@ -17,7 +17,8 @@ std::uint64_t slot_hash(std::span<const std::byte> slot, std::size_t record_size
 
 }  // namespace
 
-Result<SlotFile> SlotFile::open(const std::filesystem::path& path, std::uint64_t magic, bool create) {
+Result<SlotFile> SlotFile::open(const std::filesystem::path& path, std::uint64_t magic,
+                                bool create) {
   auto file = OwnFile::open(path, create ? OwnFile::Mode::kCreate : OwnFile::Mode::kReadWrite);
   if (!file) return fail(file.error());
   SlotFile slots;
@@ -46,7 +47,8 @@ Result<std::optional<Bytes>> SlotFile::read() {
     if (*got < kSlotHeader) continue;
     const auto sequence = load_le<std::uint64_t>(slot.data() + 8);
     const auto size = load_le<std::uint32_t>(slot.data() + 16);
-    if (load_le<std::uint64_t>(slot.data()) != magic_ || size > kMaxRecord || sequence <= sequence_ ||
+    if (load_le<std::uint64_t>(slot.data()) != magic_ || size > kMaxRecord ||
+        sequence <= sequence_ ||
         load_le<std::uint64_t>(slot.data() + 24) != slot_hash(slot, size)) {
       continue;
     }
@@ -57,7 +59,8 @@ Result<std::optional<Bytes>> SlotFile::read() {
 }
 
 Status SlotFile::write(std::span<const std::byte> record) {
-  if (record.size() > kMaxRecord) return fail(ErrorCode::kInternal, "a record too large for its slot");
+  if (record.size() > kMaxRecord)
+    return fail(ErrorCode::kInternal, "a record too large for its slot");
   Bytes slot(kSlotHeader + record.size());
   store_le(slot.data(), magic_);
   store_le(slot.data() + 8, sequence_ + 1);

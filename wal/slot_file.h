@@ -15,9 +15,9 @@
 #include <optional>
 #include <span>
 
-#include "walferry/error.hpp"
 #include "wal/message_codec.h"
 #include "wal/own_file.h"
+#include "walferry/error.hpp"
 
 namespace walferry::wal {
 

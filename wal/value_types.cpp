@@ -11,37 +11,62 @@ namespace walferry {
 
 std::string_view to_string(ErrorCode code) noexcept {
   switch (code) {
-    case ErrorCode::kInvalidArgument: return "invalid_argument";
-    case ErrorCode::kNotFound: return "not_found";
-    case ErrorCode::kForeignFile: return "foreign_file";
-    case ErrorCode::kNotADatabase: return "not_a_database";
-    case ErrorCode::kBusy: return "busy";
-    case ErrorCode::kReadOnly: return "read_only";
-    case ErrorCode::kIo: return "io";
-    case ErrorCode::kNoSpace: return "no_space";
-    case ErrorCode::kNetwork: return "network";
-    case ErrorCode::kTimeout: return "timeout";
-    case ErrorCode::kProtocol: return "protocol";
-    case ErrorCode::kCorrupt: return "corrupt";
-    case ErrorCode::kHistoryChanged: return "history_changed";
-    case ErrorCode::kRefused: return "refused";
-    case ErrorCode::kUnsupported: return "unsupported";
-    case ErrorCode::kCancelled: return "cancelled";
-    case ErrorCode::kDiffers: return "differs";
-    case ErrorCode::kInternal: return "internal";
+    case ErrorCode::kInvalidArgument:
+      return "invalid_argument";
+    case ErrorCode::kNotFound:
+      return "not_found";
+    case ErrorCode::kForeignFile:
+      return "foreign_file";
+    case ErrorCode::kNotADatabase:
+      return "not_a_database";
+    case ErrorCode::kBusy:
+      return "busy";
+    case ErrorCode::kReadOnly:
+      return "read_only";
+    case ErrorCode::kIo:
+      return "io";
+    case ErrorCode::kNoSpace:
+      return "no_space";
+    case ErrorCode::kNetwork:
+      return "network";
+    case ErrorCode::kTimeout:
+      return "timeout";
+    case ErrorCode::kProtocol:
+      return "protocol";
+    case ErrorCode::kCorrupt:
+      return "corrupt";
+    case ErrorCode::kHistoryChanged:
+      return "history_changed";
+    case ErrorCode::kRefused:
+      return "refused";
+    case ErrorCode::kUnsupported:
+      return "unsupported";
+    case ErrorCode::kCancelled:
+      return "cancelled";
+    case ErrorCode::kDiffers:
+      return "differs";
+    case ErrorCode::kInternal:
+      return "internal";
   }
   return "internal";
 }
 
 std::string_view to_string(ReplicaState state) noexcept {
   switch (state) {
-    case ReplicaState::kOpening: return "opening";
-    case ReplicaState::kBootstrapping: return "bootstrapping";
-    case ReplicaState::kReconciling: return "reconciling";
-    case ReplicaState::kCatchingUp: return "catching up";
-    case ReplicaState::kLive: return "live";
-    case ReplicaState::kStalled: return "stalled";
-    case ReplicaState::kStopped: return "stopped";
+    case ReplicaState::kOpening:
+      return "opening";
+    case ReplicaState::kBootstrapping:
+      return "bootstrapping";
+    case ReplicaState::kReconciling:
+      return "reconciling";
+    case ReplicaState::kCatchingUp:
+      return "catching up";
+    case ReplicaState::kLive:
+      return "live";
+    case ReplicaState::kStalled:
+      return "stalled";
+    case ReplicaState::kStopped:
+      return "stopped";
   }
   return "stopped";
 }
@@ -73,7 +98,8 @@ Result<LogId> LogId::parse(std::string_view text) {
   for (std::size_t i = 0; i < id.bytes.size(); ++i) {
     const char* at = text.data() + 2 * i;
     const auto [stop, error] = std::from_chars(at, at + 2, id.bytes[i], 16);
-    if (error != std::errc{} || stop != at + 2) return not_a("log id (32 hexadecimal digits)", text);
+    if (error != std::errc{} || stop != at + 2)
+      return not_a("log id (32 hexadecimal digits)", text);
   }
   return id;
 }
@@ -87,8 +113,10 @@ LogId LogId::random() {
 }
 
 std::string Position::to_text() const {
-  std::string text = log.to_text() + '.' + std::to_string(generation) + '.' + std::to_string(frame) + '.';
-  for (int shift = 56; shift >= 0; shift -= 8) append_hex(text, static_cast<std::uint8_t>(checksum >> shift));
+  std::string text =
+      log.to_text() + '.' + std::to_string(generation) + '.' + std::to_string(frame) + '.';
+  for (int shift = 56; shift >= 0; shift -= 8)
+    append_hex(text, static_cast<std::uint8_t>(checksum >> shift));
   return text;
 }
 

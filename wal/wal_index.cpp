@@ -37,7 +37,8 @@ bool is_intact(const IndexHeader& header) {
 // whoever is frozen or killed there leaves every other process waiting.
 IndexHeader copy_out(const volatile std::uint32_t* region, std::size_t offset) {
   IndexHeader header;
-  std::memcpy(&header, const_cast<const char*>(reinterpret_cast<const volatile char*>(region)) + offset,
+  std::memcpy(&header,
+              const_cast<const char*>(reinterpret_cast<const volatile char*>(region)) + offset,
               sizeof header);
   return header;
 }
@@ -89,8 +90,8 @@ Result<volatile std::uint32_t*> WalIndex::region(std::uint32_t number) {
   volatile void* mapped = nullptr;
   const int rc = file_->pMethods->xShmMap(file_, static_cast<int>(number), kRegionSize, 1, &mapped);
   if (rc != SQLITE_OK || mapped == nullptr) {
-    const auto code = rc == SQLITE_FULL || rc == SQLITE_IOERR_SHMSIZE ? ErrorCode::kNoSpace
-                                                                        : ErrorCode::kIo;
+    const auto code =
+        rc == SQLITE_FULL || rc == SQLITE_IOERR_SHMSIZE ? ErrorCode::kNoSpace : ErrorCode::kIo;
     return fail(code, "the -shm file cannot be mapped or extended (SQLite code " +
                           std::to_string(rc) + "): check free space and permissions");
   }

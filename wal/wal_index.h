@@ -29,8 +29,8 @@
 #include <utility>
 #include <vector>
 
-#include "walferry/error.hpp"
 #include "wal/wal_format.h"
+#include "walferry/error.hpp"
 
 namespace walferry::wal {
 
@@ -101,7 +101,9 @@ class WalIndex {
   /// Exclusive locks on `count` slots beginning with `slot`: true when taken.
   [[nodiscard]] bool try_lock(Slot slot, int count = 1) noexcept;
   void unlock(Slot slot, int count = 1) noexcept;
-  static Slot read_slot(int i) noexcept { return static_cast<Slot>(static_cast<int>(Slot::kRead0) + i); }
+  static Slot read_slot(int i) noexcept {
+    return static_cast<Slot>(static_cast<int>(Slot::kRead0) + i);
+  }
 
   /// The newest frame <= `last` that holds `page`; 0 when there is none.
   Result<std::uint32_t> find_frame(std::uint32_t page, std::uint32_t last);

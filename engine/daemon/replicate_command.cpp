@@ -57,7 +57,9 @@ ExitCode follow(Replica& replica, const ReplicaOptions& options, Surroundings su
   while (signals.wait(kStatePoll) != StopSignals::Event::kStop) {
     const ReplicaStatus status = replica.status();
     if (status.state != ReplicaState::kStopped) continue;
-    return report_failure(surroundings, "replicate", {status.stopped_because.value_or(ErrorCode::kInternal), status.last_error});
+    return report_failure(
+        surroundings, "replicate",
+        {status.stopped_because.value_or(ErrorCode::kInternal), status.last_error});
   }
   surroundings.log.write(LogLevel::kInfo, "stopping");
   replica.stop();

@@ -51,7 +51,7 @@ struct ReplicaStatus {
   /// Why the engine stopped by itself: something that it must not overrule and that no waiting
   /// mends (a foreign file in its place, say). None while it runs or was told to stop.
   std::optional<ErrorCode> stopped_because;
-  std::uint64_t bytes_received = 0;  ///< on the wire, since the engine started
+  std::uint64_t bytes_received = 0;           ///< on the wire, since the engine started
   std::uint64_t snapshot_bytes_received = 0;  ///< thereof for the first copy
   std::uint64_t batches_applied = 0;
   std::uint64_t pages_applied = 0;
@@ -69,7 +69,7 @@ struct ReplicaOptions {
   std::chrono::milliseconds interval{0};
 
   std::chrono::milliseconds connect_timeout{10'000};
-  std::chrono::milliseconds idle_timeout{30'000};   ///< nothing received for so long: reconnect
+  std::chrono::milliseconds idle_timeout{30'000};    ///< nothing received for so long: reconnect
   std::chrono::milliseconds total_timeout{300'000};  ///< limit of one request that is not a stream
   std::chrono::milliseconds retry_min{100};
   std::chrono::milliseconds retry_max{30'000};
@@ -78,8 +78,8 @@ struct ReplicaOptions {
   std::uint64_t wal_limit_bytes = 16ull << 20;  ///< local WAL size at which it is backfilled
   bool adopt_any = false;  ///< take over a local file even if hardly a page of it matches
 
-  std::optional<std::string> owner;      ///< USER[:GROUP] for the files that are created
-  std::optional<std::uint32_t> mode;     ///< permission bits for the files that are created
+  std::optional<std::string> owner;   ///< USER[:GROUP] for the files that are created
+  std::optional<std::uint32_t> mode;  ///< permission bits for the files that are created
 
   /// Serve what is followed to followers of our own; empty: do not.
   std::string listen_address;

@@ -34,9 +34,10 @@ struct ServerOptions {
   std::uint16_t port = 7070;          ///< 0: the system chooses, see Server::port()
   unsigned http_threads = 2;
 
-  std::uint64_t wal_limit_bytes = 16ull << 20;  ///< a generation ends when its WAL has grown to this
+  std::uint64_t wal_limit_bytes = 16ull
+                                  << 20;  ///< a generation ends when its WAL has grown to this
   std::uint64_t retention_bytes = 64ull << 20;  ///< frames of ended generations that are kept
-  std::uint64_t retained_generations = 1'000;  ///< ended generations whose page lists are kept
+  std::uint64_t retained_generations = 1'000;   ///< ended generations whose page lists are kept
   bool sync_before_publish = false;             ///< publish a commit only once the WAL is synced
 
   LogSink log;

@@ -29,8 +29,8 @@ using std::chrono::steady_clock;
 
 constexpr int kWriters = 3;
 constexpr int kReaders = 3;
-// Small, so that many generations end; but room for 128 frames of the largest pages.
-std::uint64_t wal_limit(int page_size) { return page_size == 65536 ? 8u << 20 : 2u << 20; }
+// Small, so that many generations end; but room for 256 frames of the largest pages.
+std::uint64_t wal_limit(int page_size) { return page_size == 65536 ? 16u << 20 : 2u << 20; }
 
 unsigned number_from_environment(const char* name, unsigned otherwise) {
   const char* text = std::getenv(name);

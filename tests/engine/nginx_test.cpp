@@ -29,12 +29,22 @@ class Nginx {
                       "events {}\n"
                       "http {\n"
                       "  log_format cached '$upstream_cache_status $request_uri';\n"
-                      "  access_log " + root + "/access.log cached;\n"
-                      "  client_body_temp_path " + root + "/body; proxy_temp_path " + root + "/proxy;\n"
-                      "  fastcgi_temp_path " + root + "/f; uwsgi_temp_path " + root + "/u; scgi_temp_path " + root + "/s;\n"
-                      "  proxy_cache_path " + root + "/cache keys_zone=walferry:1m max_size=100m inactive=1h;\n"
+                      "  access_log " +
+                      root +
+                      "/access.log cached;\n"
+                      "  client_body_temp_path " +
+                      root + "/body; proxy_temp_path " + root +
+                      "/proxy;\n"
+                      "  fastcgi_temp_path " +
+                      root + "/f; uwsgi_temp_path " + root + "/u; scgi_temp_path " + root +
+                      "/s;\n"
+                      "  proxy_cache_path " +
+                      root +
+                      "/cache keys_zone=walferry:1m max_size=100m inactive=1h;\n"
                       "  server {\n"
-                      "    listen 127.0.0.1:" + std::to_string(port_) + ";\n"
+                      "    listen 127.0.0.1:" +
+                      std::to_string(port_) +
+                      ";\n"
                       "    location = /auth {\n"
                       "      internal;\n"
                       "      if ($http_authorization != \"Bearer let-me-in\") { return 401; }\n"
@@ -42,14 +52,18 @@ class Nginx {
                       "    }\n"
                       "    location / {\n"
                       "      auth_request /auth;\n"
-                      "      proxy_pass http://127.0.0.1:" + std::to_string(backend) + ";\n"
+                      "      proxy_pass http://127.0.0.1:" +
+                      std::to_string(backend) +
+                      ";\n"
                       "      proxy_http_version 1.1; proxy_set_header Connection \"\";\n"
                       "      proxy_set_header X-Forwarded-For $remote_addr;\n"
                       "      proxy_cache walferry; proxy_cache_lock on;\n"
                       "      add_header X-Cache $upstream_cache_status always;\n"
                       "    }\n"
                       "    location /open/ {\n"
-                      "      proxy_pass http://127.0.0.1:" + std::to_string(backend) + "/;\n"
+                      "      proxy_pass http://127.0.0.1:" +
+                      std::to_string(backend) +
+                      "/;\n"
                       "      proxy_http_version 1.1; proxy_set_header Connection \"\";\n"
                       "      proxy_set_header X-Forwarded-For $remote_addr;\n"
                       "      proxy_cache walferry;\n"
@@ -61,7 +75,8 @@ class Nginx {
   }
   [[nodiscard]] std::string url() const { return "http://127.0.0.1:" + std::to_string(port_); }
   [[nodiscard]] bool wait_until_serving() const {
-    return wait_until([&] { return run_to_end({"curl", "-s", "-o", "/dev/null", url()}).exit_code == 0; });
+    return wait_until(
+        [&] { return run_to_end({"curl", "-s", "-o", "/dev/null", url()}).exit_code == 0; });
   }
   [[nodiscard]] std::string access_log() const { return content_of(directory_ / "access.log"); }
 
@@ -79,7 +94,8 @@ struct Answer {
 
 Answer get(const TemporaryDirectory& directory, const std::string& url, bool with_token) {
   const std::string headers = (directory / "headers").string();
-  std::vector<std::string> command{"curl", "-s", "-D", headers, "-w", "%{http_code}", "-o", (directory / "body").string(), url};
+  std::vector<std::string> command{
+      "curl", "-s", "-D", headers, "-w", "%{http_code}", "-o", (directory / "body").string(), url};
   if (with_token) {
     command.emplace_back("-H");
     command.emplace_back(kToken);
@@ -140,7 +156,8 @@ TEST_F(NginxTest, AnswersAnEndedGenerationFromItsCacheButNotWithoutAToken) {
   const std::size_t at = tag_at != std::string::npos ? tag_at : lower_at;
   ASSERT_NE(at, std::string::npos) << first.headers;
   const std::string tag = first.headers.substr(at + 6, first.headers.find('\r', at) - at - 6);
-  const Finished again = run_to_end({"curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "-H", kToken, "-H", "If-None-Match: " + tag, url});
+  const Finished again = run_to_end({"curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "-H",
+                                     kToken, "-H", "If-None-Match: " + tag, url});
   EXPECT_EQ(again.output, "304");
 }
 

@@ -37,7 +37,9 @@ std::uint64_t resident_bytes(pid_t pid) {
 
 std::size_t open_descriptors(pid_t pid) {
   std::size_t count = 0;
-  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator("/proc/" + std::to_string(pid) + "/fd")) ++count;
+  for ([[maybe_unused]] const auto& entry :
+       std::filesystem::directory_iterator("/proc/" + std::to_string(pid) + "/fd"))
+    ++count;
   return count;
 }
 
@@ -51,7 +53,9 @@ Sample sample(pid_t pid) { return {resident_bytes(pid), open_descriptors(pid)}; 
 TEST(Soak, NeitherMemoryNorDescriptorsNorWalsGrow) {
   TemporaryDirectory directory;
   StockDatabase writer(directory / "app.db");
-  writer.run("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; CREATE TABLE t(a INTEGER PRIMARY KEY, b)");
+  writer.run(
+      "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; CREATE TABLE t(a INTEGER PRIMARY KEY, "
+      "b)");
   PrimaryDaemon primary(directory / "app.db", directory / "primary.log");
   primary.start();
   ASSERT_TRUE(primary.wait_until_serving()) << primary.log();
@@ -93,10 +97,13 @@ TEST(Soak, NeitherMemoryNorDescriptorsNorWalsGrow) {
   EXPECT_LE(largest_primary_wal, 2 * kWalLimit);
   EXPECT_LE(largest_replica_wal, 2 * kWalLimit);
   EXPECT_EQ(difference_of_files(directory / "app.db", directory / "local.db"), "");
-  std::printf("primary %llu MiB, %zu descriptors, WAL at most %llu KiB; replica %llu MiB, %zu descriptors, WAL at most %llu KiB\n",
-              static_cast<unsigned long long>(primary_end.memory >> 20), primary_end.descriptors,
-              static_cast<unsigned long long>(largest_primary_wal >> 10), static_cast<unsigned long long>(replica_end.memory >> 20),
-              replica_end.descriptors, static_cast<unsigned long long>(largest_replica_wal >> 10));
+  std::printf(
+      "primary %llu MiB, %zu descriptors, WAL at most %llu KiB; replica %llu MiB, %zu descriptors, "
+      "WAL at most %llu KiB\n",
+      static_cast<unsigned long long>(primary_end.memory >> 20), primary_end.descriptors,
+      static_cast<unsigned long long>(largest_primary_wal >> 10),
+      static_cast<unsigned long long>(replica_end.memory >> 20), replica_end.descriptors,
+      static_cast<unsigned long long>(largest_replica_wal >> 10));
 }
 
 TEST(Soak, OneTransactionOfTwoGigabytesPasses) {
@@ -112,9 +119,10 @@ TEST(Soak, OneTransactionOfTwoGigabytesPasses) {
   replica.start();
   ASSERT_TRUE(wait_until_equal(primary, replica)) << replica.log();
   StockDatabase reader(directory / "local.db", SQLITE_OPEN_READONLY);
-  ChildProcess writer({"sqlite3", (directory / "app.db").string(),
-                       "INSERT INTO t SELECT value, randomblob(3900) FROM generate_series(1, 520000)"},
-                      {});
+  ChildProcess writer(
+      {"sqlite3", (directory / "app.db").string(),
+       "INSERT INTO t SELECT value, randomblob(3900) FROM generate_series(1, 520000)"},
+      {});
   bool whole = false;
   ASSERT_TRUE(wait_until(
       [&] {
@@ -133,7 +141,8 @@ TEST(Soak, OneTransactionOfTwoGigabytesPasses) {
   EXPECT_TRUE(wait_until(
       [&] {
         StockDatabase(directory / "app.db").run("INSERT INTO t(b) VALUES('x')");
-        return size_of(directory / "app.db-wal") <= (32u << 20) && size_of(directory / "local.db-wal") <= (32u << 20);
+        return size_of(directory / "app.db-wal") <= (32u << 20) &&
+               size_of(directory / "local.db-wal") <= (32u << 20);
       },
       std::chrono::minutes(2), std::chrono::milliseconds(500)))
       << size_of(directory / "app.db-wal") << " " << size_of(directory / "local.db-wal");
