@@ -1,6 +1,7 @@
 #include "engine/follower_stream.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "engine/page_messages.h"
 
@@ -101,7 +102,10 @@ PullState FollowerStream::pull(BodyPiece& piece) {
 }
 
 PullState FollowerStream::heartbeat(BodyPiece& piece) {
-  if (Clock::now() - last_sent_ >= kHeartbeat) return deliver(piece, tail_message());
+  // A generation that ended without another frame is told as well, or the follower would stand at
+  // the end of the old one until the next heartbeat.
+  if (std::exchange(tail_owed_, false) || Clock::now() - last_sent_ >= kHeartbeat)
+    return deliver(piece, tail_message());
   return PullState::kPending;
 }
 
@@ -133,6 +137,7 @@ Result<std::optional<wal::PublishedLog::Piece>> FollowerStream::next_frames() {
     } else if (publication_->log().continues(generation_)) {
       ++generation_;
       spool_offset_ = 0;
+      tail_owed_ = true;
       continue;
     }
     stage_ = Stage::kDelta;

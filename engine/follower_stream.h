@@ -58,6 +58,7 @@ class FollowerStream : public net::BodySource {
   wal::PageSet delta_pages_;
   std::uint32_t delta_next_ = 1;   ///< the next page number to look for in delta_pages_
   std::uint64_t delta_until_ = 0;  ///< generation that the pages listed so far lead to
+  bool tail_owed_ = false;
   Clock::time_point last_sent_{};
 };
 

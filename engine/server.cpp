@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <fstream>
 #include <map>
 
@@ -90,6 +91,7 @@ class RunningServer final : public Server {
         http, [this](const net::HttpRequest& request) { return service_.handle(request); });
     if (!server) return fail(server.error());
     http_ = std::move(*server);
+    port_ = http_->port();
     for (auto& share : shares) {
       if (share.empty()) continue;
       auto pump = PrimaryPump::start(std::move(share), options_.log);
@@ -99,7 +101,7 @@ class RunningServer final : public Server {
     return {};
   }
 
-  std::uint16_t port() const override { return http_ ? http_->port() : 0; }
+  std::uint16_t port() const override { return port_; }
 
   ServerStatus status() const override {
     ServerStatus status;
@@ -144,6 +146,7 @@ class RunningServer final : public Server {
   std::vector<const Primary*> primaries_;
   std::vector<std::unique_ptr<PrimaryPump>> pumps_;
   std::unique_ptr<net::HttpServer> http_;
+  std::atomic<std::uint16_t> port_{0};  ///< asked for by requests that come while we start
 };
 
 }  // namespace
