@@ -577,8 +577,11 @@ Clock::duration Primary::end_generation_if_due(Clock::time_point now) {
     if (!moved || !*moved) next_backfill_ = Clock::now() + kReattachPause;
     return {};
   }
-  auto ready = backfill_slices(kMostSlices);
-  if (ready && *ready) ready = backfill_tail();
+  // Writers that have outrun us are held at once: while slices are synced they would write more
+  // than the slices take off.
+  const bool outrun = log_bytes >= options_.wal_limit_bytes + options_.wal_limit_bytes / 4;
+  auto ready = outrun ? Result<bool>(true) : backfill_slices(kMostSlices);
+  if (ready && *ready) ready = backfill_tail(outrun);
   if (!ready) {
     log(LogLevel::kError, "the WAL cannot be backfilled: " + ready.error().message);
     next_backfill_ = now + kReattachPause;
@@ -640,9 +643,11 @@ Result<bool> Primary::backfill_slices(int most) {
 }
 
 /// The rest, with the write lock held: afterwards the generation has ended.
-Result<bool> Primary::backfill_tail() {
+Result<bool> Primary::backfill_tail(bool outrun) {
   // What is synced now need not be synced while writers wait.
-  if (Status synced = handle_->sync_wal(); !synced) return fail(synced.error());
+  if (!outrun) {
+    if (Status synced = handle_->sync_wal(); !synced) return fail(synced.error());
+  }
   if (auto outcome = drain(); !outcome || *outcome != DrainOutcome::kCaughtUp) return false;
   const auto deadline = Clock::now() + kWriterPatience;
   std::optional<SlotLock> writer;
@@ -728,7 +733,7 @@ void Primary::settle() {
   if (!handle_) return;
   if (auto outcome = drain(); outcome && *outcome == DrainOutcome::kCaughtUp && !drained_whole_) {
     auto done = backfill_slices(kMostSlices);
-    if (done && *done) done = backfill_tail();
+    if (done && *done) done = backfill_tail(false);
     if (!done)
       log(LogLevel::kWarning,
           "the WAL could not be backfilled at the end: " + done.error().message);

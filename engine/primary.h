@@ -87,7 +87,7 @@ class Primary {
 
   Clock::duration end_generation_if_due(Clock::time_point now);
   Result<bool> backfill_slices(int most);
-  Result<bool> backfill_tail();
+  Result<bool> backfill_tail(bool outrun);
   Status renew_log(wal::IndexHeader& header);
   Status begin_next_generation();
   void note_reader_in_the_way(Clock::time_point now);
