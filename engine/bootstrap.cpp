@@ -92,9 +92,10 @@ Status Bootstrap::fetch_snapshot() {
         [&](wal::MessageType type, std::span<const std::byte> payload) -> Status {
           const auto header =
               type == wal::MessageType::kPages ? wal::PagesHeader::decode(payload) : std::nullopt;
-          if (!header || header->page_size != page_size)
+          if (!header || header->page_size != page_size) {
             return fail(ErrorCode::kCorrupt, "a snapshot message that is not pages of " +
                                                  std::to_string(page_size) + " bytes");
+          }
           const wal::PagesView pages(*header, payload);
           for (std::uint32_t i = 0; i < pages.count();) {
             // Runs of neighbours are written at once; only the lock-byte page may be left out.

@@ -284,9 +284,10 @@ HttpResponse frames(const std::shared_ptr<Publication>& publication,
   auto generation = number_of<std::uint64_t>(parts[1]);
   if (!generation) return error_response(generation.error());
   const auto size = publication->log().ended_spool_size(*generation);
-  if (!size)
+  if (!size) {
     return error_response({ErrorCode::kNotFound, "the frames of generation " + parts[1] +
                                                      " have not ended or are not kept any more"});
+  }
   HttpResponse response =
       stream_response(std::make_unique<EndedFramesBody>(publication, *generation),
                       "public, max-age=31536000, immutable");
@@ -300,9 +301,10 @@ HttpResponse root(const Publication& publication, const HttpRequest& request) {
   auto position = Position::parse(request.query_value("position").value_or(""));
   if (!position) return error_response(position.error());
   const auto known = publication.log().root_at(*position);
-  if (!known)
+  if (!known) {
     return error_response(
         {ErrorCode::kNotFound, "the root at " + position->to_text() + " is not known here"});
+  }
   return json_response(net::to_json(net::RootAnswer{known->to_text()}));
 }
 

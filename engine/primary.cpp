@@ -465,9 +465,10 @@ void Primary::check_files() {
   const auto gone = [](const wal::FileIdentity& then, const wal::FileIdentity& current) {
     return !current.same_file(then);
   };
-  if (gone(files_.database, now.database))
+  if (gone(files_.database, now.database)) {
     return lose(now.database.exists() ? "the database file was replaced"
                                       : "the database file is gone");
+  }
   if (gone(files_.wal, now.wal))
     return lose(now.wal.exists() ? "the -wal file was replaced" : "the -wal file was removed");
   if (gone(files_.shm, now.shm))
@@ -734,9 +735,10 @@ void Primary::settle() {
   if (auto outcome = drain(); outcome && *outcome == DrainOutcome::kCaughtUp && !drained_whole_) {
     auto done = backfill_slices(kMostSlices);
     if (done && *done) done = backfill_tail(false);
-    if (!done)
+    if (!done) {
       log(LogLevel::kWarning,
           "the WAL could not be backfilled at the end: " + done.error().message);
+    }
   }
   {
     const std::shared_lock lock(publication_->hashes_mutex());

@@ -206,9 +206,10 @@ bool ReplicaEngine::rest(std::chrono::milliseconds pause) {
     if (stopping_) break;
     if (local_->attached()) {
       auto done = local_->maintain(false);
-      if (!done)
+      if (!done) {
         log(LogLevel::kWarning,
             "the local WAL cannot be moved into the file: " + done.error().message);
+      }
     }
     write_status();
     wake_followers(Clock::now());
@@ -333,9 +334,10 @@ Status ReplicaEngine::check_adoption(const net::Info& info) {
   std::uint32_t page_size = (std::to_integer<std::uint32_t>(header[16]) << 8) |
                             std::to_integer<std::uint32_t>(header[17]);
   if (page_size == 1) page_size = 65536;
-  if (page_size != info.page_size)
+  if (page_size != info.page_size) {
     return foreign("its pages have " + std::to_string(page_size) + " bytes, not " +
                    std::to_string(info.page_size));
+  }
   const auto count = static_cast<std::uint32_t>(*size / page_size);
   const std::uint32_t lock_page = wal::lock_byte_page(page_size);
   std::vector<wal::Hash128> sums((count + wal::kTreeFanout - 1) / wal::kTreeFanout);
