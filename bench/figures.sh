@@ -73,11 +73,15 @@ for round in 1 2 3; do
 done
 
 echo "== catch-up: half of the database rewritten while the follower was away, beside curl of as many bytes"
+# The time until the replica is live, as its log says; moving the WAL into the file comes after.
 for round in 1 2 3; do
   sqlite3 -cmd '.timeout 20000' big.db "UPDATE fill SET text=randomblob(1000) WHERE id % 6 = $round"
-  sleep 1
-  a=$(now); "$walferry" replicate "http://127.0.0.1:$port" local.db --once --log-level error; b=$(now)
-  received=$("$walferry" status local.db --json | python3 -c 'import json,sys; print(json.load(sys.stdin).get("bytes_received", 0))')
+  sleep 2
+  a=$(now); "$walferry" replicate "http://127.0.0.1:$port" local.db 2> catch-up.log & follow=$!; pids+=("$follow")
+  until grep -q 'local.db: live' catch-up.log; do sleep 0.01; done; b=$(now)
+  sleep 1.2
+  received=$("$walferry" status local.db --json | python3 -c 'import json,sys; s=json.load(sys.stdin); print(s.get("replica", s)["bytes_received"])')
+  kill "$follow"; wait "$follow" || true
   ferry_rate=$(rate "$a" "$b" "$received")
   head -c "$received" big.db > www/part; rm -f copy.db; sync
   a=$(now); curl -fs -o copy.db "http://127.0.0.1:$web/part"; b=$(now)
@@ -85,11 +89,11 @@ for round in 1 2 3; do
   echo "$((received >> 20)) MiB: curl ${curl_rate} MiB/s, walferry ${ferry_rate} MiB/s, ratio $(ratio "$ferry_rate" "$curl_rate")"
 done
 
-echo "== point reads on a replica during sync, beside the same file idle"
+echo "== point reads on a replica during sync (100 commits per second), beside the same file idle"
 "$walferry" replicate "http://127.0.0.1:$port" local.db --log-level error & follow=$!; pids+=("$follow"); sleep 1
 for round in 1 2 3; do
   idle=$("$probe" reads local.db "$seconds"); idle=${idle#*=}
-  "$probe" commits big.db "$((seconds + 1))" 1000 >/dev/null & writer=$!; pids+=("$writer"); sleep 0.5
+  "$probe" commits big.db "$((seconds + 1))" 10000 >/dev/null & writer=$!; pids+=("$writer"); sleep 0.5
   busy=$("$probe" reads local.db "$seconds"); busy=${busy#*=}
   wait "$writer"
   echo "idle $idle/s, during sync $busy/s, ratio $(ratio "$busy" "$idle")"
