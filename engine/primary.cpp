@@ -34,6 +34,8 @@ constexpr auto kQuietTick = 1s;
 constexpr auto kRecentActivity = 2s;
 constexpr auto kFileCheck = 1s;
 constexpr auto kReattachPause = 250ms;
+constexpr auto kOutrunRetry = 10ms;
+constexpr auto kPatientReader = 1s;
 constexpr auto kReaderWarning = 10s;
 constexpr auto kReaderWarningAgain = 60s;
 constexpr std::uint32_t kTailFrames = 64;  // what slices aim to leave for the tail
@@ -575,7 +577,7 @@ Clock::duration Primary::end_generation_if_due(Clock::time_point now) {
     if (!early) return kQuietTick;
     auto moved = backfill_slices(1);
     if (!moved) log(LogLevel::kError, "the WAL cannot be backfilled: " + moved.error().message);
-    if (!moved || !*moved) next_backfill_ = Clock::now() + kReattachPause;
+    if (!moved || !*moved) next_backfill_ = Clock::now() + kOutrunRetry;
     return {};
   }
   // Writers that have outrun us are held at once: while slices are synced they would write more
@@ -596,7 +598,12 @@ Clock::duration Primary::end_generation_if_due(Clock::time_point now) {
     return {};
   }
   note_reader_in_the_way(now);
-  backfill_pause_ = std::clamp<Clock::duration>(backfill_pause_ * 2, 2ms, 250ms);
+  // While the log outgrows its limit every moment without a reader counts, until it shows that this
+  // one stays.
+  const bool hurry = outrun && now - reader_since_ < kPatientReader;
+  const Clock::duration longest =
+      hurry ? Clock::duration(kOutrunRetry) : Clock::duration(kReattachPause);
+  backfill_pause_ = std::clamp<Clock::duration>(backfill_pause_ * 2, 2ms, longest);
   next_backfill_ = Clock::now() + backfill_pause_;
   return backfill_pause_;
 }
