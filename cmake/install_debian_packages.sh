@@ -4,7 +4,7 @@
 #   cmake/install_debian_packages.sh [--demo | --developer]
 #
 # --demo leaves out nginx, which only tests use and which Debian starts when it installs it;
-# --developer adds clang-format, clang-tidy and shellcheck. Root or sudo is needed only when
+# --developer adds clang-format, clang-tidy, shellcheck and what bench/ needs. Root or sudo is needed only when
 # something is missing; when nothing is, nothing is done. Plain sh: a bare machine has little else.
 set -eu
 
@@ -21,7 +21,7 @@ packages="
 case "${1:-}" in
     --demo) ;;
     "") packages="$packages nginx-light" ;;
-    --developer) packages="$packages nginx-light clang-format-19 clang-tidy-19 shellcheck" ;;
+    --developer) packages="$packages nginx-light clang-format-19 clang-tidy-19 shellcheck libbenchmark-dev time" ;;
     *)
         say "unknown argument '$1'; usage: $0 [--demo | --developer]"
         exit 2
