@@ -487,19 +487,23 @@ Status ReplicaEngine::after_messages(StreamFollower& follower, bool until_caught
     set_state(ReplicaState::kLive);
     if (until_caught_up) return fail(ErrorCode::kCancelled, kCaughtUp);
   }
-  // Again after a while; or when much has come meanwhile, as while catching up.
-  if (Clock::now() >= next_maintenance_ ||
-      local_->injector().log_bytes() >= next_maintenance_bytes_) {
-    auto done = local_->maintain(false);
-    if (!done) return fail(done.error());
-    if (done->due && !done->restarted) {
-      next_maintenance_ = Clock::now() + kMaintenanceRetry;
-      next_maintenance_bytes_ = local_->injector().log_bytes() + options_.wal_limit_bytes / 8;
-    }
-    if (done->restarted) reader_since_ = {};
-    if (done->due && done->reader_in_the_way && reader_since_ == Clock::time_point{})
-      reader_since_ = Clock::now();
+  return maintain_if_due(Clock::now());
+}
+
+/// Moves the local WAL into the file when it is time: again after a while, or when much has come
+/// meanwhile, as while catching up.
+Status ReplicaEngine::maintain_if_due(Clock::time_point now) {
+  if (now < next_maintenance_ && local_->injector().log_bytes() < next_maintenance_bytes_)
+    return {};
+  auto done = local_->maintain(false);
+  if (!done) return fail(done.error());
+  if (!done->due || done->restarted) {
+    reader_since_ = {};
+    return {};
   }
+  next_maintenance_ = Clock::now() + kMaintenanceRetry;
+  next_maintenance_bytes_ = local_->injector().log_bytes() + options_.wal_limit_bytes / 8;
+  if (reader_since_ == Clock::time_point{}) reader_since_ = now;
   return {};
 }
 
@@ -510,16 +514,7 @@ Result<std::chrono::milliseconds> ReplicaEngine::tick(StreamFollower& follower) 
     last_file_check_ = now;
     if (Status same = local_->check_files(); !same) return fail(same.error());
   }
-  if (now >= next_maintenance_) {
-    auto done = local_->maintain(false);
-    if (!done) return fail(done.error());
-    if (done->due && !done->restarted) {
-      next_maintenance_ = now + kMaintenanceRetry;
-      if (reader_since_ == Clock::time_point{}) reader_since_ = now;
-    } else {
-      reader_since_ = {};
-    }
-  }
+  if (Status maintained = maintain_if_due(now); !maintained) return fail(maintained.error());
   if (reader_since_ != Clock::time_point{} && now - reader_since_ >= kReaderWarning &&
       now - reader_warned_ >= kReaderWarningAgain) {
     reader_warned_ = now;

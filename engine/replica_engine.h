@@ -50,6 +50,7 @@ class ReplicaEngine final : public Replica {
   [[nodiscard]] bool is_replica_of(const LogId& log) const;
   Status stream(const Position& from, bool image, bool until_caught_up);
   Result<std::chrono::milliseconds> tick(StreamFollower& follower);
+  Status maintain_if_due(Clock::time_point now);
   Status after_messages(StreamFollower& follower, bool until_caught_up);
   Status begin_serving_onward();
   void wake_followers(Clock::time_point now);
