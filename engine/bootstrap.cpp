@@ -77,7 +77,7 @@ Status Bootstrap::save_progress() {
 
 Status Bootstrap::fetch_snapshot() {
   const std::uint32_t page_size = record_.page_size;
-  const std::uint32_t total = record_.bootstrap.snapshot_pages;
+  std::uint32_t& total = record_.bootstrap.snapshot_pages;
   const std::uint32_t in_block = net::snapshot_block_pages(page_size);
   const std::uint32_t lock_page = wal::lock_byte_page(page_size);
   progress_.begin(std::uint64_t{image_->pages_done()} * page_size,
@@ -120,13 +120,12 @@ Status Bootstrap::fetch_snapshot() {
         });
     snapshot_bytes_ += client_.bytes_received() - before;
     if (!fetched) return fetched;
-    // The database may have shrunk meanwhile: what the block does not have any more is not owed.
-    if (image_->pages_done() < block_end) {
-      if (image_->pages_done() + 1 != block_end || block_end != lock_page) {
-        image_->forget_sum();
-        record_.bootstrap.frames_begun = true;
-      }
+    // The database may have shrunk meanwhile. It ends here then, and frames (or a delta) bring all
+    // that it grew by since.
+    if (image_->pages_done() + 1 == block_end && block_end == lock_page) {
       image_->skip_to(block_end);
+    } else if (image_->pages_done() < block_end) {
+      total = image_->pages_done();
     }
     if (Status saved = save_progress(); !saved) return saved;
   }

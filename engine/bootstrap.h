@@ -37,6 +37,7 @@ class Bootstrap : private ReplicaTarget {
 
   [[nodiscard]] std::uint32_t page_size() const override { return record_.page_size; }
   Status add_page(std::uint32_t page, std::span<const std::byte> bytes) override;
+  bool covers(std::uint32_t page_count) override { return image_->covers(page_count); }
   [[nodiscard]] std::size_t held_bytes() const override { return 0; }
   Status begin_frames(const CommittedState&, bool) override { return {}; }
   Status note_batch(const wal::BatchHeader&, std::span<const std::byte>) override { return {}; }

@@ -77,6 +77,7 @@ class LocalReplica : public ReplicaTarget {
   // ReplicaTarget: into the WAL of the local file.
   [[nodiscard]] std::uint32_t page_size() const override { return injector_->page_size(); }
   Status add_page(std::uint32_t page, std::span<const std::byte> bytes) override;
+  bool covers(std::uint32_t page_count) override { return injector_->covers(page_count); }
   [[nodiscard]] std::size_t held_bytes() const override;
   Status begin_frames(const CommittedState& start, bool other_history) override;
   Status note_batch(const wal::BatchHeader& header, std::span<const std::byte> payload) override;

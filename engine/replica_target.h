@@ -23,6 +23,8 @@ class ReplicaTarget {
   virtual ~ReplicaTarget() = default;
   [[nodiscard]] virtual std::uint32_t page_size() const = 0;
   virtual Status add_page(std::uint32_t page, std::span<const std::byte> bytes) = 0;
+  /// Whether every page up to `page_count` is there: in the state before, or added since.
+  virtual bool covers(std::uint32_t page_count) = 0;
   /// Bytes held in memory for the transaction under way.
   [[nodiscard]] virtual std::size_t held_bytes() const = 0;
   /// The frames that follow are counted from here (a delta has ended).

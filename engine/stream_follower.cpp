@@ -72,12 +72,34 @@ void StreamFollower::step_into_generation() {
 Status StreamFollower::take_delta_begin(std::span<const std::byte> payload) {
   const auto begin = wal::DeltaBegin::decode(payload);
   if (!begin) return wrong("a malformed delta");
-  if (begin->page_size != target_.page_size()) return wrong("a delta of another page size");
+  if (Status possible = check_delta_begin(*begin); !possible) return possible;
   if (Status flushed = flush(); !flushed) return flushed;
-  if (received_ != committed_) return wrong("a delta within a transaction");
   in_delta_ = true;
-  base_.reset();
+  delta_generation_ = begin->generation;
   other_history_ = other_history_ || (begin->flags & wal::DeltaBegin::kBridged) != 0;
+  return {};
+}
+
+Status StreamFollower::check_delta_begin(const wal::DeltaBegin& begin) const {
+  if (begin.page_size != target_.page_size()) return wrong("a delta of another page size");
+  if (in_delta_) return wrong("a delta within a delta");
+  if (in_transaction_ || base_) return wrong("a delta within a transaction");
+  // Generations without a frame may lie between, of which no message told.
+  if (begin.generation < received_.generation ||
+      (image_ && begin.generation != received_.generation)) {
+    return wrong("a delta from generation " + std::to_string(begin.generation) + " on position " +
+                 received_.to_text());
+  }
+  return {};
+}
+
+/// A state of so many pages is possible, and they are all there. SQLite never makes a database
+/// larger than by pages that it writes, but for the lock-byte page.
+Status StreamFollower::check_pages(std::uint32_t page_count) const {
+  if (page_count == 0 || page_count > wal::kMaxPageCount || !target_.covers(page_count)) {
+    return wrong("a database of " + std::to_string(page_count) + " pages at position " +
+                 received_.to_text() + ", where not all of them were sent");
+  }
   return {};
 }
 
@@ -88,7 +110,10 @@ Status StreamFollower::take_pages(std::span<const std::byte> payload) {
   if (header->page_size != target_.page_size()) return wrong("pages of another size");
   const wal::PagesView pages(*header, payload);
   for (std::uint32_t i = 0; i < pages.count(); ++i) {
-    if (pages.number(i) == 0) return wrong("a page with number 0");
+    if (pages.number(i) == 0 || pages.number(i) > wal::kMaxPageCount)
+      return wrong("a page with number " + std::to_string(pages.number(i)));
+  }
+  for (std::uint32_t i = 0; i < pages.count(); ++i) {
     if (Status added = target_.add_page(pages.number(i), pages.page(i)); !added) return added;
   }
   pages_ += pages.count();
@@ -99,20 +124,28 @@ Status StreamFollower::take_delta_end(std::span<const std::byte> payload) {
   const auto end = wal::DeltaEnd::decode(payload);
   if (!end || !in_delta_) return wrong("a malformed end of a delta");
   if (end->page_size != target_.page_size()) return wrong("a delta of another page size");
+  if (end->generation < delta_generation_) {
+    return wrong("a delta from generation " + std::to_string(delta_generation_) +
+                 " on that ends in generation " + std::to_string(end->generation));
+  }
   in_delta_ = false;
   const bool was_image = std::exchange(image_, false);
   received_ = Position{committed_.log, end->generation, end->start_frame, end->start_checksum};
   const CommittedState start{received_, {end->root_low, end->root_high}, end->page_count};
-  if (Status begun = target_.begin_frames(start, other_history_); !begun) return begun;
   std::uint64_t base = end->base_frame;
   // What an image lacks was found by the hashes of a later state than the generation's start, but
   // no later one than the log reached when the stream began.
   if (was_image && tail_ && tail_->generation == end->generation)
     base = std::max(base, tail_->frame);
-  if (base > end->start_frame) {
-    base_ = base;
-    return {};
+  if (base > end->start_frame) base_ = base;
+  // An image may lack pages that a later state than the start does not have any more: what it is at
+  // the start, and at frames before the base, is nothing that a target could count from.
+  counts_from_base_ = was_image && base_;
+  if (!counts_from_base_) {
+    if (Status enough = check_pages(end->page_count); !enough) return enough;
+    if (Status begun = target_.begin_frames(start, other_history_); !begun) return begun;
   }
+  if (base_) return {};
   ready_ = start;
   return flush();
 }
@@ -121,8 +154,8 @@ Status StreamFollower::check_chain(const BatchHeader& header,
                                    std::span<const std::byte> payload) const {
   const bool next_in_generation =
       header.generation == received_.generation && header.first_frame == received_.frame + 1;
-  const bool next_generation =
-      header.generation == received_.generation + 1 && header.first_frame == 1 && !base_;
+  const bool next_generation = header.generation == received_.generation + 1 &&
+                               header.first_frame == 1 && !base_ && !in_transaction_;
   if (!next_in_generation && !next_generation) {
     return wrong("frames (" + std::to_string(header.generation) + ", " +
                  std::to_string(header.first_frame) + ") where the next after (" +
@@ -141,12 +174,16 @@ Status StreamFollower::check_chain(const BatchHeader& header,
     const FrameHeader decoded = FrameHeader::decode(frame.data());
     chain = wal::extend_checksum(chain, frame.first(8), big);
     chain = wal::extend_checksum(chain, frame.subspan(wal::kFrameHeaderSize), big);
-    if (chain != decoded.checksum ||
-        wal::load_be<std::uint64_t>(decoded.salts.data()) != header.salts ||
-        decoded.page_number == 0) {
+    const auto wrong_frame = [&](const std::string& what) {
       return wrong("frame " + std::to_string(header.first_frame + i) + " of generation " +
-                   std::to_string(header.generation) + " breaks SQLite's checksum chain");
+                   std::to_string(header.generation) + " " + what);
+    };
+    if (chain != decoded.checksum ||
+        wal::load_be<std::uint64_t>(decoded.salts.data()) != header.salts) {
+      return wrong_frame("breaks SQLite's checksum chain");
     }
+    if (decoded.page_number == 0 || decoded.page_number > wal::kMaxPageCount)
+      return wrong_frame("has page number " + std::to_string(decoded.page_number));
     if (i + 1 == header.frame_count && decoded.commit_page_count != header.page_count) {
       return wrong("a batch that does not end where it says");
     }
@@ -165,7 +202,7 @@ Status StreamFollower::add_frames(const BatchHeader& header, std::span<const std
       return added;
   }
   pages_ += header.frame_count;
-  return target_.note_batch(header, payload);
+  return counts_from_base_ ? Status{} : target_.note_batch(header, payload);
 }
 
 Status StreamFollower::take_batch(std::span<const std::byte> payload) {
@@ -178,13 +215,20 @@ Status StreamFollower::take_batch(std::span<const std::byte> payload) {
   received_.frame = header->last_frame();
   received_.checksum = header->checksum_after;
   captured_us_ = header->captured_us;
-  if (!header->ends_on_commit()) {
+  in_transaction_ = !header->ends_on_commit();
+  if (in_transaction_) {
     ready_.reset();  // what was complete is now part of a longer transaction
     return {};
   }
+  if (base_ && received_.frame < *base_ && counts_from_base_) return {};
+  if (Status enough = check_pages(header->page_count); !enough) return enough;
   if (base_ && received_.frame < *base_) return {};
   base_.reset();
-  ready_ = CommittedState{received_, {header->root_low, header->root_high}, header->page_count};
+  const CommittedState state{received_, {header->root_low, header->root_high}, header->page_count};
+  if (std::exchange(counts_from_base_, false)) {
+    if (Status begun = target_.begin_frames(state, other_history_); !begun) return begun;
+  }
+  ready_ = state;
   if (target_.held_bytes() >= kJoinBytes) return flush();
   return {};
 }

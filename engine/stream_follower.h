@@ -45,6 +45,8 @@ class StreamFollower {
   Status take_delta_begin(std::span<const std::byte> payload);
   Status take_delta_end(std::span<const std::byte> payload);
   Status take_tail(std::span<const std::byte> payload);
+  Status check_delta_begin(const wal::DeltaBegin& begin) const;
+  Status check_pages(std::uint32_t page_count) const;
   Status check_chain(const wal::BatchHeader& header, std::span<const std::byte> payload) const;
   Status add_frames(const wal::BatchHeader& header, std::span<const std::byte> payload);
   void step_into_generation();
@@ -54,8 +56,11 @@ class StreamFollower {
   Position received_;  ///< after the last batch or piece taken
   bool image_;         ///< pages of an image are coming; no base is known yet
   bool in_delta_ = false;
+  std::uint64_t delta_generation_ = 0;  ///< from whose start on the delta lists pages
+  bool in_transaction_ = false;         ///< a piece was taken, its commit is still to come
   bool other_history_;
   std::optional<std::uint64_t> base_;  ///< frame from which on commits are states again
+  bool counts_from_base_ = false;      ///< the target counts frames from the base on only
   std::optional<CommittedState> ready_;
   std::optional<wal::Tail> tail_;
   std::uint64_t captured_us_ = 0;

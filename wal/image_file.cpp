@@ -56,14 +56,30 @@ Status ImageFile::put(std::uint32_t page, std::span<const std::byte> bytes) {
   return file_.write_at(bytes, std::uint64_t{page - 1} * page_size_);
 }
 
+bool ImageFile::covers(std::uint32_t page_count) noexcept {
+  covered_ = std::max(covered_, pages_done_);
+  while (covered_ < page_count &&
+         (put_beyond_.contains(covered_ + 1) || covered_ + 1 == lock_byte_page(page_size_))) {
+    ++covered_;
+  }
+  return covered_ >= page_count;
+}
+
 Result<Hash128> ImageFile::finish(std::uint32_t page_count) {
   if (sum_known_) {
-    std::uint32_t last = pages_done_;
-    put_beyond_.for_each([&](std::uint32_t page) { last = std::max(last, page); });
-    for (std::uint32_t page = page_count + 1; page <= last; ++page) {
+    const auto drop = [&](std::uint32_t page) -> Status {
       auto hash = hash_of(page);
-      if (!hash) return hash;
+      if (!hash) return fail(hash.error());
       sum_ -= *hash;
+      return {};
+    };
+    const std::uint32_t first_beyond = std::max(page_count, pages_done_) + 1;
+    for (std::uint32_t page = page_count + 1; page < first_beyond; ++page) {
+      if (Status dropped = drop(page); !dropped) return fail(dropped.error());
+    }
+    for (std::uint32_t page = put_beyond_.next(first_beyond); page != 0;
+         page = put_beyond_.next(page + 1)) {
+      if (Status dropped = drop(page); !dropped) return fail(dropped.error());
     }
   }
   if (Status sized = file_.resize(std::uint64_t{page_count} * page_size_); !sized)

@@ -30,10 +30,12 @@ class ImageFile {
 
   /// The next pages in order: they are hashed on the way.
   Status append(std::uint32_t first, std::span<const std::byte> pages);
-  /// The snapshot ended at `page`; what it left out (the lock-byte page) is skipped.
+  /// The snapshot goes on behind `page`, the lock-byte page, which it leaves out.
   void skip_to(std::uint32_t page) noexcept { pages_done_ = page; }
   /// A page that replaces what there is.
   Status put(std::uint32_t page, std::span<const std::byte> bytes);
+  /// Whether every page up to `page_count` was appended or put.
+  [[nodiscard]] bool covers(std::uint32_t page_count) noexcept;
   /// The sum no longer holds (frames were applied before a restart of ours): recompute it at the
   /// end.
   void forget_sum() noexcept { sum_known_ = false; }
@@ -51,7 +53,8 @@ class ImageFile {
   std::uint32_t pages_done_ = 0;
   Hash128 sum_;
   bool sum_known_ = true;
-  PageSet put_beyond_;  ///< pages put beyond pages_done_
+  PageSet put_beyond_;         ///< pages put beyond pages_done_
+  std::uint32_t covered_ = 0;  ///< covers() has found every page up to here
 };
 
 }  // namespace walferry::wal

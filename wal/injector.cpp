@@ -176,6 +176,18 @@ Status Injector::add_page(std::uint32_t page, std::span<const std::byte> bytes) 
   return {};
 }
 
+bool Injector::covers(std::uint32_t page_count) {
+  covered_ = std::max(covered_, page_count_);
+  while (covered_ < page_count) {
+    const std::uint32_t next = covered_ + 1;
+    if (!held_.contains(next) && !spilled_new_.contains(next) &&
+        next != lock_byte_page(page_size()))
+      break;
+    covered_ = next;
+  }
+  return covered_ >= page_count;
+}
+
 /// What the newest version of a page, held ones aside, adds to the root.
 Result<Hash128> Injector::contribution(std::uint32_t page) {
   if (page > page_count_ && !spilled_new_.contains(page)) return Hash128{};
@@ -203,13 +215,19 @@ Status Injector::account_held() {
 }
 
 Result<Hash128> Injector::dropped_pages(std::uint32_t page_count) {
-  std::uint32_t last = page_count_;
-  spilled_new_.for_each([&](std::uint32_t page) { last = std::max(last, page); });
   Hash128 dropped;
-  for (std::uint32_t page = page_count + 1; page <= last; ++page) {
+  const auto drop = [&](std::uint32_t page) -> Status {
     auto hash = contribution(page);
-    if (!hash) return hash;
+    if (!hash) return fail(hash.error());
     dropped += *hash;
+    return {};
+  };
+  for (std::uint64_t page = std::uint64_t{page_count} + 1; page <= page_count_; ++page) {
+    if (Status done = drop(static_cast<std::uint32_t>(page)); !done) return fail(done.error());
+  }
+  for (std::uint32_t page = spilled_new_.next(page_count + 1); page != 0;
+       page = spilled_new_.next(page + 1)) {
+    if (Status done = drop(page); !done) return fail(done.error());
   }
   return dropped;
 }
@@ -382,12 +400,14 @@ Status Injector::commit(const CommitRequest& request) {
   held_.clear();
   spilled_frames_ = 0;
   spilled_new_.clear();
+  covered_ = 0;
   return {};
 }
 
 void Injector::rollback() {
   held_.clear();
   spilled_new_.clear();
+  covered_ = 0;
   spilled_frames_ = 0;
   chain_ = header_.chain();
   // Entries without a header that shows them; append() would stumble over them.

@@ -59,6 +59,7 @@ class Injector {
     root_ = root;
     disguise_ = disguise;
     page_count_ = page_count;
+    covered_ = 0;
   }
 
   /// Hashes pages 1..`page_count` of the current state; `sums`, if given, gets the sum of each 256
@@ -73,6 +74,8 @@ class Injector {
 
   // A transaction: pages in any order, the last version of each counts.
   Status add_page(std::uint32_t page, std::span<const std::byte> bytes);
+  /// Whether every page up to `page_count` is in the published state or was added since.
+  [[nodiscard]] bool covers(std::uint32_t page_count);
   [[nodiscard]] bool has_pages() const noexcept { return !held_.empty() || spilled_frames_ != 0; }
   [[nodiscard]] std::size_t held_bytes() const noexcept { return held_.size() * page_size(); }
   [[nodiscard]] std::uint64_t pages_in_transaction() const noexcept {
@@ -136,6 +139,7 @@ class Injector {
   std::unordered_map<std::uint32_t, std::vector<std::byte>> held_;
   std::uint32_t spilled_frames_ = 0;  ///< frames of the transaction behind the last published one
   PageSet spilled_new_;               ///< spilled pages beyond page_count_
+  std::uint32_t covered_ = 0;         ///< covers() has found every page up to here
   Checksum chain_;                    ///< after the spilled frames
   Hash128 pending_root_;
   Bytes buffer_;  ///< frames on their way to the WAL

@@ -74,7 +74,7 @@ std::optional<PagesHeader> PagesHeader::decode(std::span<const std::byte> payloa
 
 void DeltaBegin::encode(std::byte* to) const noexcept {
   store_le(to, generation);
-  store_le(to + 8, frame);
+  store_le(to + 8, std::uint64_t{0});
   store_le(to + 16, page_size);
   store_le(to + 20, pages);
   store_le(to + 24, flags);
@@ -84,8 +84,8 @@ void DeltaBegin::encode(std::byte* to) const noexcept {
 std::optional<DeltaBegin> DeltaBegin::decode(std::span<const std::byte> payload) noexcept {
   if (payload.size() != kSize) return {};
   const std::byte* from = payload.data();
-  DeltaBegin begin{u64(from), u64(from + 8), u32(from + 16), u32(from + 20), u32(from + 24)};
-  if (!is_valid_page_size(begin.page_size)) return {};
+  DeltaBegin begin{u64(from), u32(from + 16), u32(from + 20), u32(from + 24)};
+  if (!is_valid_page_size(begin.page_size) || u64(from + 8) != 0) return {};
   return begin;
 }
 

@@ -128,11 +128,12 @@ class PagesView {
   std::span<const std::byte> payload_;
 };
 
-/// kDeltaBegin: the position the delta starts from, and how many pages it has (an estimate).
+/// kDeltaBegin: the generation from whose start on changes are counted, and how many pages there
+/// are (an estimate).
 ///
 ///     offset  size
 ///          0     8  generation
-///          8     8  frame
+///          8     8  zero
 ///         16     4  page size
 ///         20     4  pages
 ///         24     4  flags: 1 when it is not a continuation (a bridge): schema caches must not
@@ -141,7 +142,6 @@ struct DeltaBegin {
   static constexpr std::size_t kSize = 32;
   static constexpr std::uint32_t kBridged = 1;
   std::uint64_t generation = 0;
-  std::uint64_t frame = 0;
   std::uint32_t page_size = 0;
   std::uint32_t pages = 0;
   std::uint32_t flags = 0;

@@ -1,31 +1,33 @@
-/// A set of page numbers as a bitmap: an eighth of a byte for each page of the database.
+/// A set of page numbers: bitmaps of 4,096 pages, and only those that have a member. So it takes an
+/// eighth of a byte for each page of a database, and at most half a KiB for each member, whatever
+/// numbers a peer makes up.
 #pragma once
 
+#include <array>
 #include <bit>
 #include <cstdint>
-#include <vector>
+#include <map>
 
 namespace walferry::wal {
 
 class PageSet {
  public:
   void add(std::uint32_t page) {
-    const std::size_t word = page / 64;
-    if (word >= words_.size()) words_.resize(word + word / 4 + 1);
+    std::uint64_t& word = pieces_[page / kPiece][page % kPiece / 64];
     const std::uint64_t bit = std::uint64_t{1} << (page % 64);
-    if ((words_[word] & bit) == 0) {
-      words_[word] |= bit;
+    if ((word & bit) == 0) {
+      word |= bit;
       ++count_;
     }
   }
   [[nodiscard]] bool contains(std::uint32_t page) const noexcept {
-    const std::size_t word = page / 64;
-    return word < words_.size() && ((words_[word] >> (page % 64)) & 1) != 0;
+    const auto piece = pieces_.find(page / kPiece);
+    return piece != pieces_.end() && ((piece->second[page % kPiece / 64] >> (page % 64)) & 1) != 0;
   }
   [[nodiscard]] std::uint32_t count() const noexcept { return count_; }
   [[nodiscard]] bool empty() const noexcept { return count_ == 0; }
   void clear() noexcept {
-    words_.clear();
+    pieces_.clear();
     count_ = 0;
   }
   void merge(const PageSet& other) {
@@ -33,14 +35,19 @@ class PageSet {
   }
   /// The smallest member >= `page`, or 0 when there is none.
   [[nodiscard]] std::uint32_t next(std::uint32_t page) const noexcept {
-    std::size_t word = page / 64;
-    if (word >= words_.size()) return 0;
-    std::uint64_t bits = words_[word] & (~std::uint64_t{0} << (page % 64));
-    while (bits == 0) {
-      if (++word >= words_.size()) return 0;
-      bits = words_[word];
+    std::uint32_t from = page % kPiece;
+    for (auto piece = pieces_.lower_bound(page / kPiece); piece != pieces_.end(); ++piece) {
+      if (piece->first != page / kPiece) from = 0;
+      std::uint64_t above = ~std::uint64_t{0} << (from % 64);
+      for (std::uint32_t word = from / 64; word < kPiece / 64; ++word) {
+        if (const std::uint64_t bits = piece->second[word] & above; bits != 0) {
+          return piece->first * kPiece + word * 64 +
+                 static_cast<std::uint32_t>(std::countr_zero(bits));
+        }
+        above = ~std::uint64_t{0};
+      }
     }
-    return static_cast<std::uint32_t>(word * 64 + static_cast<unsigned>(std::countr_zero(bits)));
+    return 0;
   }
   template <class Visit>
   void for_each(Visit visit) const {
@@ -50,7 +57,9 @@ class PageSet {
   }
 
  private:
-  std::vector<std::uint64_t> words_;
+  static constexpr std::uint32_t kPiece = 4096;
+
+  std::map<std::uint32_t, std::array<std::uint64_t, kPiece / 64>> pieces_;
   std::uint32_t count_ = 0;
 };
 

@@ -35,6 +35,8 @@ inline constexpr std::uint32_t kWalMagic = 0x377f0682;
 inline constexpr std::uint32_t kWalVersion = 3007000;
 inline constexpr std::uint32_t kMinPageSize = 512;
 inline constexpr std::uint32_t kMaxPageSize = 65536;
+/// The most pages a database may have, whatever their size (https://sqlite.org/limits.html).
+inline constexpr std::uint32_t kMaxPageCount = 0xfffffffe;
 
 /// SQLite's running checksum: two 32-bit sums.
 struct Checksum {

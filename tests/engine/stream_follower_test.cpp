@@ -39,6 +39,10 @@ class RecordingTarget : public ReplicaTarget {
     ++added_;
     return failure_of_pages;
   }
+  bool covers(std::uint32_t page_count) override {
+    asked_to_cover.push_back(page_count);
+    return page_count <= covered;
+  }
   [[nodiscard]] std::size_t held_bytes() const override { return held; }
   Status begin_frames(const CommittedState& start, bool other_history) override {
     events.push_back("begin " + place(start.position) + (other_history ? " other" : ""));
@@ -65,6 +69,8 @@ class RecordingTarget : public ReplicaTarget {
   std::vector<std::string> events;
   CommittedState committed;
   std::size_t held = 0;
+  std::uint32_t covered = wal::kMaxPageCount;
+  std::vector<std::uint32_t> asked_to_cover;
   Status failure_of_pages;
   Status failure_of_commit;
 
@@ -353,11 +359,11 @@ TEST_F(StreamFollowerTest, AnImageIsNoStateBeforeItsBase) {
   ASSERT_TRUE(take_delta_begin());
   ASSERT_TRUE(take_delta_end(kFrom, 2));
   take_and_flush(builder_.commit({1}));
-  EXPECT_THAT(target_.take_events(), ElementsAre("begin 5.0 other"));
+  EXPECT_THAT(target_.take_events(), IsEmpty());
   take_and_flush(builder_.commit({1}));
   take_and_flush(builder_.commit({1}));
-  EXPECT_THAT(target_.take_events(),
-              ElementsAre("commit 5.2 of 2 pages other", "commit 5.3 of 1 pages"));
+  EXPECT_THAT(target_.take_events(), ElementsAre("begin 5.2 other", "commit 5.2 of 2 pages other",
+                                                 "commit 5.3 of 1 pages"));
 }
 
 // Pages of an image may be as new as the log was when the stream began.
@@ -370,9 +376,9 @@ TEST_F(StreamFollowerTest, TheBaseOfAnImageIsNotBeforeTheTail) {
   ASSERT_TRUE(take_delta_end(kFrom, 1));
   take_and_flush(builder_.commit({1}));
   take_and_flush(builder_.commit({1}));
-  EXPECT_THAT(target_.take_events(), ElementsAre("begin 5.0"));
+  EXPECT_THAT(target_.take_events(), IsEmpty());
   take_and_flush(builder_.commit({1}));
-  EXPECT_THAT(target_.take_events(), ElementsAre("commit 5.3 of 3 pages"));
+  EXPECT_THAT(target_.take_events(), ElementsAre("begin 5.3", "commit 5.3 of 3 pages"));
 }
 
 TEST_F(StreamFollowerTest, RefusesFramesOutOfOrder) {
@@ -450,11 +456,86 @@ TEST_F(StreamFollowerTest, RefusesAHeaderThatItsFramesDoNotBear) {
   refused([](BatchHeader& h) { h.first_frame = 0; }, "malformed batch");
 }
 
-TEST_F(StreamFollowerTest, RefusesAFrameOfPageZero) {
+TEST_F(StreamFollowerTest, RefusesPageNumbersThatSqliteDoesNotHave) {
+  for (const std::uint32_t number : {0u, wal::kMaxPageCount + 1}) {
+    const std::string text = "number " + std::to_string(number);
+    start();
+    builder_.stand_at(kFrom);
+    expect_refused(take(builder_.commit({number})), "frame 1 of generation 5 has page " + text);
+    EXPECT_THAT(target_.pages(), IsEmpty());
+    ASSERT_TRUE(take_delta_begin());
+    expect_refused(take_pages({3, number}), text);
+  }
   start();
-  expect_refused(take(builder_.commit({0})), "checksum chain");
+  builder_.stand_at(kFrom);
+  take_and_flush(builder_.commit({wal::kMaxPageCount}));
+}
+
+// A database grows by pages that it writes: a size that it cannot have come to is refused before
+// anything is made of it.
+TEST_F(StreamFollowerTest, RefusesASizeOfWhichPagesWereNotSent) {
+  start();
+  target_.covered = 100;
+  take_and_flush(builder_.commit({1}, 100));
+  const BuiltBatch larger = builder_.commit({2}, 101);
+  EXPECT_THAT(target_.take_events(), ElementsAre("commit 5.1 of 1 pages"));
+  expect_refused(take(larger), "101 pages at position " + builder_.position().to_text());
+  for (const std::uint32_t pages : {wal::kMaxPageCount, wal::kMaxPageCount + 1}) {
+    target_.covered = UINT32_MAX;
+    start();
+    builder_.stand_at(kFrom);
+    const BuiltBatch huge = builder_.commit({2}, pages);
+    if (pages <= wal::kMaxPageCount) {
+      EXPECT_TRUE(take(huge));
+    } else {
+      expect_refused(take(huge), std::to_string(pages) + " pages");
+    }
+  }
+}
+
+TEST_F(StreamFollowerTest, RefusesADeltaToASizeOfWhichPagesWereNotSent) {
+  target_.covered = 49;
+  for (const std::uint64_t base : {0u, 4u}) {
+    start();
+    ASSERT_TRUE(take_delta_begin());
+    expect_refused(take_delta_end({kLog, 9, 0, 0x1234}, base), "50 pages at position");
+  }
+  start();
   ASSERT_TRUE(take_delta_begin());
-  expect_refused(take_pages({3, 0}), "number 0");
+  wal::DeltaEnd end = delta_end(kFrom, 0);
+  end.page_count = 0;
+  expect_refused(follower_->take(MessageType::kDeltaEnd, encoded(end)), "0 pages at position");
+  // Before its base also the commits of a delta are ones of a whole image.
+  target_.covered = 50;
+  start();
+  builder_.stand_at(kFrom);
+  ASSERT_TRUE(take_delta_begin());
+  ASSERT_TRUE(take_delta_end(kFrom, 4));
+  EXPECT_THAT(target_.take_events(), ElementsAre("begin 5.0"));
+  expect_refused(take(builder_.commit({1}, 51)), "51 pages at position");
+}
+
+// What an image lacks was found by a later state, which may be smaller than those before it.
+TEST_F(StreamFollowerTest, AnImageIsToCoverItsBaseOnly) {
+  start(true, true);
+  target_.covered = 30;
+  ASSERT_TRUE(take_delta_begin());
+  ASSERT_TRUE(take_delta_end(kFrom, 2));
+  ASSERT_TRUE(take(builder_.commit({1}, 40)));
+  EXPECT_THAT(target_.asked_to_cover, IsEmpty());
+  take_and_flush(builder_.commit({1}, 30));
+  EXPECT_THAT(target_.asked_to_cover, ElementsAre(30));
+  EXPECT_THAT(target_.take_events(), ElementsAre("begin 5.2 other", "commit 5.2 of 2 pages other"));
+  expect_refused(take(builder_.commit({1}, 31)), "31 pages at position");
+
+  start(true, true);
+  builder_.stand_at(kFrom);
+  ASSERT_TRUE(take_delta_begin());
+  ASSERT_TRUE(take_delta_end(kFrom, 1));
+  expect_refused(take(builder_.commit({1}, 31)), "31 pages at position");
+  start(true, true);
+  ASSERT_TRUE(take_delta_begin());
+  expect_refused(take_delta_end(kFrom, 0), "50 pages at position");
 }
 
 TEST_F(StreamFollowerTest, RefusesAnotherLogAndAnotherPageSize) {
@@ -487,6 +568,45 @@ TEST_F(StreamFollowerTest, RefusesDeltasInTheWrongPlace) {
   builder_.stand_at(kFrom);
   ASSERT_TRUE(take_delta_begin());
   expect_refused(take(builder_.commit({1})), "before the end of a delta");
+  expect_refused(take_delta_begin(), "within a delta");
+  EXPECT_THAT(target_.pages(), testing::SizeIs(1)) << "only that of the piece above";
+}
+
+// Not even where the image stands at the very position that the delta led to.
+TEST_F(StreamFollowerTest, RefusesADeltaBeforeTheBaseOfAnother) {
+  start(true);
+  ASSERT_TRUE(take_delta_begin());
+  ASSERT_TRUE(take_delta_end(kFrom, 2));
+  expect_refused(take_delta_begin(), "within a transaction");
+}
+
+TEST_F(StreamFollowerTest, RefusesADeltaFromAnotherGeneration) {
+  const auto begin_from = [&](std::uint64_t generation) {
+    wal::DeltaBegin begin;
+    begin.generation = generation;
+    begin.page_size = kPageSize;
+    return follower_->take(MessageType::kDeltaBegin, encoded(begin));
+  };
+  for (const bool image : {false, true}) {
+    start(image);
+    expect_refused(begin_from(4), "from generation 4 on position " + kFrom.to_text());
+  }
+  start(true);
+  expect_refused(begin_from(6), "from generation 6 on position " + kFrom.to_text());
+  // The end of a generation is the start of the next, and empty ones are not told of.
+  start();
+  ASSERT_TRUE(begin_from(7));
+  expect_refused(take_delta_end({kLog, 6, 0, 1}, 0), "that ends in generation 6");
+  ASSERT_TRUE(take_delta_end({kLog, 7, 0, 1}, 0));
+  EXPECT_EQ(follower_->committed().generation, 7u);
+}
+
+TEST_F(StreamFollowerTest, RefusesAGenerationThatEndsWithinATransaction) {
+  start();
+  ASSERT_TRUE(take(builder_.piece({1, 2})));
+  builder_.end_generation();
+  expect_refused(take(builder_.commit({3})), "(6, 1) where the next after (5, 2) should be");
+  EXPECT_EQ(target_.pages().count(3), 0u);
 }
 
 // The frames up to a base all belong to the generation that the delta ended with.

@@ -153,6 +153,7 @@ Status MemoryFollower::read_snapshot(const std::function<void(std::uint32_t)>& b
     if (between) between(page);
   }
   has_state_ = false;
+  pages_before_ = count;
   return {};
 }
 
@@ -162,6 +163,7 @@ Status MemoryFollower::connect() {
       engine::FollowerStream::open(publication_, from, !has_state_, wal::Compression::kNever);
   if (!stream) return fail(stream.error());
   stream_ = std::move(*stream);
+  added_.clear();
   follower_ = std::make_unique<engine::StreamFollower>(*this, from, !has_state_, false);
   parser_.reset();
   return {};
@@ -192,7 +194,15 @@ Status MemoryFollower::add_page(std::uint32_t page, std::span<const std::byte> b
   const std::size_t at = std::size_t{page - 1} * page_size_;
   if (image_.size() < at + page_size_) image_.resize(at + page_size_);
   std::ranges::copy(bytes, image_.begin() + static_cast<std::ptrdiff_t>(at));
+  added_.add(page);
   return {};
+}
+
+bool MemoryFollower::covers(std::uint32_t page_count) {
+  for (std::uint32_t page = pages_before_ + 1; page <= page_count; ++page) {
+    if (!added_.contains(page) && page != wal::lock_byte_page(page_size_)) return false;
+  }
+  return true;
 }
 
 Status MemoryFollower::commit(const CommittedState& state, bool) {
@@ -203,6 +213,8 @@ Status MemoryFollower::commit(const CommittedState& state, bool) {
   }
   state_ = state;
   has_state_ = true;
+  pages_before_ = state.page_count;
+  added_.clear();
   ++commits_;
   if (observer_) observer_(state, image_);
   return {};

@@ -105,11 +105,13 @@ class MemoryFollower : public engine::ReplicaTarget {
     state_ = state;
     image_ = std::move(image);
     has_state_ = true;
+    pages_before_ = state.page_count;
   }
   [[nodiscard]] const engine::CommittedState& state() const noexcept { return state_; }
 
   [[nodiscard]] std::uint32_t page_size() const override { return page_size_; }
   Status add_page(std::uint32_t page, std::span<const std::byte> bytes) override;
+  bool covers(std::uint32_t page_count) override;
   [[nodiscard]] std::size_t held_bytes() const override { return 0; }
   Status begin_frames(const engine::CommittedState&, bool) override { return {}; }
   Status note_batch(const wal::BatchHeader&, std::span<const std::byte>) override { return {}; }
@@ -125,6 +127,8 @@ class MemoryFollower : public engine::ReplicaTarget {
   std::uint32_t page_size_ = kPage;
   Position from_;
   Image image_;
+  wal::PageSet added_;              ///< since the last state
+  std::uint32_t pages_before_ = 0;  ///< of the last state, or of the snapshot
   engine::CommittedState state_;
   bool has_state_ = false;
   std::uint64_t commits_ = 0;

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <random>
 #include <vector>
@@ -134,6 +135,31 @@ TEST_F(ImageFileTest, TheLockBytePageIsNeitherWrittenNorSummed) {
   ASSERT_TRUE(image.put(kLockPage, random_pages(1)));
   EXPECT_EQ(std::filesystem::file_size(path_), 2 * kPageSize);
   expect_finish(image, 2);
+}
+
+TEST_F(ImageFileTest, CoversWhatWasWrittenWithoutAGap) {
+  ImageFile image = open();
+  EXPECT_FALSE(image.covers(1));
+  append(image, 3);
+  EXPECT_TRUE(image.covers(3));
+  EXPECT_FALSE(image.covers(4));
+  ASSERT_TRUE(image.put(5, random_pages(1)));
+  EXPECT_FALSE(image.covers(5));
+  EXPECT_FALSE(image.covers(UINT32_MAX));
+  ASSERT_TRUE(image.put(4, random_pages(1)));
+  EXPECT_TRUE(image.covers(5));
+  EXPECT_TRUE(image.covers(2));
+  EXPECT_FALSE(image.covers(6));
+}
+
+TEST_F(ImageFileTest, APageFarBeyondTheEndCostsNothing) {
+  ImageFile image = open();
+  append(image, 3);
+  ASSERT_TRUE(image.put(kMaxPageCount, random_pages(1)));
+  const auto begun = std::chrono::steady_clock::now();
+  EXPECT_FALSE(image.covers(kMaxPageCount));
+  expect_finish(image, 3);
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds(1));
 }
 
 TEST_F(ImageFileTest, TheSealIsTheGuardAndNotPartOfTheRoot) {

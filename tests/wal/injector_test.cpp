@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <random>
 #include <string>
 #include <vector>
@@ -264,6 +265,48 @@ TEST_F(InjectorTest, PagesBeyondTheFinalSizeDoNotCount) {
     publish();
     expect_shown(shown_);
   }
+}
+
+TEST_F(InjectorTest, CoversWhatItHasWithoutAGap) {
+  for (const std::size_t budget : {std::size_t{8} << 20, std::size_t{2} * kPage}) {
+    injector_.reset();
+    InjectorOptions options;
+    options.memory_budget = budget;
+    attach(options);
+    const auto pages = static_cast<std::uint32_t>(shown_.size() / kPage);
+    const Image garbage(kPage, std::byte{0xee});
+    for (int round = 0; round < 2; ++round) {
+      EXPECT_TRUE(injector_->covers(pages));
+      EXPECT_FALSE(injector_->covers(pages + 1));
+      for (const std::uint32_t i : {5u, 2u, 3u, 4u}) {
+        ASSERT_TRUE(injector_->add_page(pages + i, garbage));
+        EXPECT_FALSE(injector_->covers(pages + i));
+      }
+      ASSERT_TRUE(injector_->add_page(pages + 1, garbage));
+      EXPECT_TRUE(injector_->covers(pages + 5));
+      EXPECT_FALSE(injector_->covers(pages + 6));
+      injector_->rollback();  // and none of it counts any more
+    }
+    grow(300);
+    publish();
+    const auto more = static_cast<std::uint32_t>(shown_.size() / kPage);
+    EXPECT_TRUE(injector_->covers(more));
+    EXPECT_FALSE(injector_->covers(more + 1));
+  }
+}
+
+TEST_F(InjectorTest, PagesFarBeyondTheEndCostNothing) {
+  InjectorOptions options;
+  options.memory_budget = 2 * kPage;
+  attach(options);
+  const Image garbage(kPage, std::byte{0xee});
+  const auto begun = std::chrono::steady_clock::now();
+  for (std::uint32_t i = 0; i < 10; ++i)
+    ASSERT_TRUE(injector_->add_page(kMaxPageCount - i * 1'000'000, garbage));
+  EXPECT_FALSE(injector_->covers(kMaxPageCount));
+  publish();  // nothing else
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds(1));
+  expect_shown(shown_);
 }
 
 TEST_F(InjectorTest, TheLockBytePageIsLeftOut) {

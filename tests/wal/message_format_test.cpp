@@ -49,14 +49,15 @@ void expect_page_size_is_checked(Header header) {
 TEST(DeltaBegin, RoundTripsAndRefusesWrongSizes) {
   DeltaBegin begin;
   begin.generation = 0x0102030405060708;
-  begin.frame = 0x1112131415161718;
   begin.page_size = 8192;
   begin.pages = 0x21222324;
   begin.flags = DeltaBegin::kBridged;
   const Payload payload = encoded(begin);
   EXPECT_EQ(payload[0], std::byte{8});  // little-endian
-  EXPECT_EQ(payload[8], std::byte{0x18});
   expect_round_trip<DeltaBegin>(payload);
+  Payload other = payload;
+  other[9] = std::byte{1};
+  EXPECT_FALSE(DeltaBegin::decode(other)) << "there is no frame from which a delta could start";
   expect_only_its_size<DeltaBegin>(payload);
   expect_page_size_is_checked(begin);
 }

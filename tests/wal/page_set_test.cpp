@@ -1,6 +1,7 @@
 #include "wal/page_set.h"
 
 #include <gtest/gtest.h>
+#include <malloc.h>
 
 #include <random>
 #include <set>
@@ -69,13 +70,24 @@ TEST(PageSet, TakesInAnother) {
 
 TEST(PageSet, HoldsBothEndsOfEachWord) {
   PageSet pages;
-  const std::set<std::uint32_t> model{1, 63, 64, 127, 128, 191, 192, 6399, 6400};
+  const std::set<std::uint32_t> model{
+      1, 63, 64, 127, 128, 191, 192, 4095, 4096, 8191, 1'000'000, UINT32_MAX - 2, UINT32_MAX};
   for (const std::uint32_t page : model) pages.add(page);
   expect_equal(pages, model);
   for (const std::uint32_t page : model) {
     EXPECT_EQ(pages.next(page), page);
     EXPECT_EQ(pages.contains(page + 2), model.contains(page + 2));
   }
+}
+
+// Whatever numbers a peer makes up, each member costs half a KiB at most.
+TEST(PageSet, TakesNoMemoryForWhatIsNotInIt) {
+  const auto in_use = [] { return ::mallinfo2().uordblks + ::mallinfo2().hblkhd; };
+  const std::size_t before = in_use();
+  PageSet pages;
+  for (std::uint32_t i = 0; i < 100; ++i) pages.add(UINT32_MAX - i * 40'000'000);
+  EXPECT_EQ(pages.count(), 100u);
+  EXPECT_LT(in_use() - before, 100u << 10);
 }
 
 }  // namespace
