@@ -54,6 +54,8 @@ Result<bool> LocalReplica::is_guarded() const {
 void LocalReplica::detach() {
   if (onward_source_) onward_source_->disconnect();
   if (publication_) publication_->set_source(nullptr);
+  // Until serve_onward() has compared it with what is attached next, nothing is published to it.
+  publication_.reset();
   onward_source_.reset();
   injector_.reset();
 }

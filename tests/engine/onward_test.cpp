@@ -66,6 +66,23 @@ TEST_F(Danger25_ReplicaOfAReplica, FollowsThroughGenerationsVacuumAndRestarts) {
   EXPECT_EQ(second_.count_in_log("bootstrapping"), 1U);
 }
 
+TEST_F(Danger25_ReplicaOfAReplica, GoesOnWhereTheLocalFileWasReplacedByAnOlderOne) {
+  const std::string older = directory_ / "older.db";
+  ASSERT_EQ(replica_->stop(), 0);
+  std::filesystem::copy_file(local_, older);
+  replica_->start();
+  change(60);
+  expect_both_equal();
+  std::filesystem::rename(older, local_);
+  ASSERT_TRUE(replica_->wait_for_log("replaced by another file"));
+  change(10);
+  expect_both_equal();
+  EXPECT_TRUE(replica_->running());
+  sql(origin_, "DELETE FROM t WHERE id > 500; VACUUM;" + filled_table("u", 500, 300));
+  expect_both_equal();
+  EXPECT_EQ(second_.count_in_log("bootstrapping"), 1U);
+}
+
 TEST_F(Danger25_ReplicaOfAReplica, HearsOfTheReplicaWhileNothingIsWritten) {
   ReplicaDaemon third(onward_url(), directory_ / "third.db", directory_ / "third.log",
                       {"--idle-timeout", "15s"});
