@@ -73,6 +73,15 @@ Error file_error(int rc, const std::string& what) {
   return Error{code_of(rc), what + ": SQLite code " + std::to_string(rc) + advice_of(rc)};
 }
 
+/// The same for an operation on an open file, whose VFS knows what the operating system said.
+Error file_error(sqlite3_file* file, int rc, const std::string& what) {
+  int number = 0;
+  if ((rc & 0xff) == SQLITE_IOERR) {
+    (void)file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, static_cast<void*>(&number));
+  }
+  return number != 0 ? system_error(number, what) : file_error(rc, what);
+}
+
 Status read_file(sqlite3_file* file, std::span<std::byte> bytes, std::uint64_t offset,
                  const std::string& name) {
   while (!bytes.empty()) {
@@ -80,7 +89,7 @@ Status read_file(sqlite3_file* file, std::span<std::byte> bytes, std::uint64_t o
     const int rc = file->pMethods->xRead(file, bytes.data(), static_cast<int>(n),
                                          static_cast<sqlite3_int64>(offset));
     if (rc != SQLITE_OK && rc != SQLITE_IOERR_SHORT_READ)
-      return fail(file_error(rc, "reading " + name));
+      return fail(file_error(file, rc, "reading " + name));
     bytes = bytes.subspan(n);
     offset += n;
   }
@@ -93,7 +102,7 @@ Status write_file(sqlite3_file* file, std::span<const std::byte> bytes, std::uin
     const std::size_t n = std::min(bytes.size(), kMaxTransfer);
     const int rc = file->pMethods->xWrite(file, bytes.data(), static_cast<int>(n),
                                           static_cast<sqlite3_int64>(offset));
-    if (rc != SQLITE_OK) return fail(file_error(rc, "writing " + name));
+    if (rc != SQLITE_OK) return fail(file_error(file, rc, "writing " + name));
     bytes = bytes.subspan(n);
     offset += n;
   }
@@ -226,7 +235,7 @@ DatabasePeek::~DatabasePeek() { sqlite().close_v2(db_); }
 Result<std::uint64_t> DatabasePeek::size() const {
   sqlite3_int64 size = 0;
   const int rc = file_->pMethods->xFileSize(file_, &size);
-  if (rc != SQLITE_OK) return fail(file_error(rc, "examining " + name_));
+  if (rc != SQLITE_OK) return fail(file_error(file_, rc, "examining " + name_));
   return static_cast<std::uint64_t>(size);
 }
 
@@ -365,39 +374,39 @@ Status DatabaseHandle::write_wal(std::span<const std::byte> bytes, std::uint64_t
 
 Status DatabaseHandle::truncate_database(std::uint64_t size) {
   const int rc = database_->pMethods->xTruncate(database_, static_cast<sqlite3_int64>(size));
-  if (rc != SQLITE_OK) return fail(file_error(rc, "truncating " + path_.string()));
+  if (rc != SQLITE_OK) return fail(file_error(database_, rc, "truncating " + path_.string()));
   return {};
 }
 
 Status DatabaseHandle::truncate_wal(std::uint64_t size) {
   const int rc = wal_->pMethods->xTruncate(wal_, static_cast<sqlite3_int64>(size));
-  if (rc != SQLITE_OK) return fail(file_error(rc, "truncating " + wal_path().string()));
+  if (rc != SQLITE_OK) return fail(file_error(wal_, rc, "truncating " + wal_path().string()));
   return {};
 }
 
 Status DatabaseHandle::sync_database() {
   const int rc = database_->pMethods->xSync(database_, SQLITE_SYNC_NORMAL);
-  if (rc != SQLITE_OK) return fail(file_error(rc, "syncing " + path_.string()));
+  if (rc != SQLITE_OK) return fail(file_error(database_, rc, "syncing " + path_.string()));
   return {};
 }
 
 Status DatabaseHandle::sync_wal() {
   const int rc = wal_->pMethods->xSync(wal_, SQLITE_SYNC_NORMAL);
-  if (rc != SQLITE_OK) return fail(file_error(rc, "syncing " + wal_path().string()));
+  if (rc != SQLITE_OK) return fail(file_error(wal_, rc, "syncing " + wal_path().string()));
   return {};
 }
 
 Result<std::uint64_t> DatabaseHandle::database_size() const {
   sqlite3_int64 size = 0;
   const int rc = database_->pMethods->xFileSize(database_, &size);
-  if (rc != SQLITE_OK) return fail(file_error(rc, "examining " + path_.string()));
+  if (rc != SQLITE_OK) return fail(file_error(database_, rc, "examining " + path_.string()));
   return static_cast<std::uint64_t>(size);
 }
 
 Result<std::uint64_t> DatabaseHandle::wal_size() const {
   sqlite3_int64 size = 0;
   const int rc = wal_->pMethods->xFileSize(wal_, &size);
-  if (rc != SQLITE_OK) return fail(file_error(rc, "examining " + wal_path().string()));
+  if (rc != SQLITE_OK) return fail(file_error(wal_, rc, "examining " + wal_path().string()));
   return static_cast<std::uint64_t>(size);
 }
 

@@ -20,7 +20,6 @@ ErrorCode code_of(int number) {
   switch (number) {
     case ENOSPC:
     case EDQUOT:
-    case EFBIG:
       return ErrorCode::kNoSpace;
     case EACCES:
     case EPERM:
@@ -41,6 +40,10 @@ const char* advice_of(int number) {
     case ENOSPC:
     case EDQUOT:
       return ": free some space; it goes on by itself then";
+    case EFBIG:
+      return ": the file system, or the limit of file sizes (ulimit -f), allows no larger file; "
+             "free "
+             "space would not help";
     case EACCES:
     case EPERM:
       return ": check the owner and the permissions of the file and its directory";

@@ -66,6 +66,8 @@ StopSignals::StopSignals() {
   wakes_ = checked(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd");
   // A peer that hangs up is an error of that connection, not the end of the program.
   std::signal(SIGPIPE, SIG_IGN);
+  // A write beyond the limit of file sizes is an error of that file.
+  std::signal(SIGXFSZ, SIG_IGN);
 }
 
 StopSignals::~StopSignals() {

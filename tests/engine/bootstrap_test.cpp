@@ -116,5 +116,18 @@ TEST_F(Danger26_Bootstrap, WhileManyGenerationsEndTheFirstStateIsACommittedOne) 
   EXPECT_EQ(difference_of_files(origin_, local_), "");
 }
 
+TEST_F(Danger26_Bootstrap, ALimitOfFileSizesIsAnErrorAndNotTheEndOfTheProgram) {
+  sql(origin_, "PRAGMA journal_mode=WAL;" + filled_table("t", 5'000, 1000));
+  ASSERT_NO_FATAL_FAILURE(serve());
+  const Finished limited =
+      run_to_end({"/bin/sh", "-c", "ulimit -f 1000; exec \"$0\" \"$@\"", WALFERRY_PROGRAM,
+                  "replicate", primary_->url(), local_, "--once"});
+  EXPECT_EQ(limited.exit_code, 1) << limited.error;
+  EXPECT_NE(limited.error.find("ulimit -f"), std::string::npos) << limited.error;
+  const Finished synced = sync_once();
+  EXPECT_EQ(synced.exit_code, 0) << synced.error;
+  EXPECT_EQ(difference_of_files(origin_, local_), "");
+}
+
 }  // namespace
 }  // namespace walferry::tests

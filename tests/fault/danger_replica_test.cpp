@@ -2,6 +2,7 @@
 // stock SQLite. The numbers are those of the list of dangers in the design.
 #include <gtest/gtest.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -10,6 +11,7 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <csignal>
 #include <cstring>
 #include <fstream>
 #include <iostream>
@@ -20,6 +22,7 @@
 #include "tests/fault/engine_harness.h"
 #include "tests/fault/fault_vfs.h"
 #include "tests/fault/store_trap.h"
+#include "wal/image_file.h"
 
 namespace walferry::test {
 namespace {
@@ -766,6 +769,39 @@ TEST(Danger24_FullDisk, ARealFileSystemWithoutRoom) {
     return reopen(path) == state_of(versions[i], i).position ? 0 : 6;
   });
   if (code == 42) GTEST_SKIP() << "needs the right to mount";
+  EXPECT_EQ(code, 0);
+}
+
+TEST(Danger24_FullDisk, ALimitOfFileSizesIsNotAFullDisk) {
+  const TempDirectory directory;
+  VersionedSource source(100);
+  const std::vector<Image> versions = make_versions(source, 30);
+  const int code = run_in_child([&] {
+    const auto path = directory / "replica.db";
+    auto local = new_replica(path, versions[0]);
+    StockDatabase reader(path);
+    std::signal(SIGXFSZ, SIG_IGN);
+    const rlimit limit{200'000, RLIM_INFINITY};
+    if (::setrlimit(RLIMIT_FSIZE, &limit) != 0) return 1;
+    std::size_t i = 1;
+    Status done;
+    for (; i < versions.size(); ++i) {
+      done = go_on(*local, versions[i - 1], versions[i], i);
+      if (!done) break;
+    }
+    if (done) return 2;
+    std::cout << done.error().message << "\n";
+    if (done.error().code != ErrorCode::kIo) return 3;
+    if (done.error().message.find("-wal") == std::string::npos) return 4;
+    if (done.error().message.find("ulimit -f") == std::string::npos) return 5;
+    const int last = static_cast<int>(i) - 1;
+    if (reader.query(VersionedSource::kState) != VersionedSource::state_text(last)) return 6;
+    auto image = wal::ImageFile::open(directory / "image", kPage, 0, {});
+    if (!image) return 7;
+    const Status put = image->put(wal::kMaxPageCount, std::span(versions[0]).first(kPage));
+    if (put || put.error().code != ErrorCode::kIo) return 8;
+    return put.error().message.find("ulimit -f") == std::string::npos ? 9 : 0;
+  });
   EXPECT_EQ(code, 0);
 }
 
