@@ -30,8 +30,7 @@ net::HttpCall FerryClient::call_for(const std::string& rest) const {
   return call;
 }
 
-Result<std::string> FerryClient::fetch_text(const std::string& rest) {
-  const net::HttpCall call = call_for(rest);
+Result<std::string> FerryClient::fetch_text(const net::HttpCall& call) {
   auto reply = client_->perform(call);
   if (!reply) return fail(reply.error());
   bytes_received_ += reply->bytes_received;
@@ -62,9 +61,12 @@ Status FerryClient::fetch_messages(const net::HttpCall& call,
 }
 
 Result<net::Info> FerryClient::info() {
-  auto text = fetch_text("info");
+  const net::HttpCall call = call_for("info");
+  auto text = fetch_text(call);
   if (!text) return fail(text.error());
-  return net::parse_info(*text);
+  auto info = net::parse_info(*text);
+  if (!info) return fail(info.error().while_doing(call.url));
+  return info;
 }
 
 Status FerryClient::snapshot(const Position& from, std::uint32_t block, std::uint32_t skip,
@@ -106,10 +108,11 @@ Status FerryClient::stream(const Position& from, bool image,
 }
 
 Result<std::string> FerryClient::root(const Position& position) {
-  auto text = fetch_text(versioned("root?position=" + position.to_text()));
+  const net::HttpCall call = call_for(versioned("root?position=" + position.to_text()));
+  auto text = fetch_text(call);
   if (!text) return fail(text.error());
   auto answer = net::parse_root(*text);
-  if (!answer) return fail(answer.error());
+  if (!answer) return fail(answer.error().while_doing(call.url));
   return answer->root;
 }
 

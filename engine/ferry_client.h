@@ -44,7 +44,7 @@ class FerryClient {
  private:
   explicit FerryClient(const ReplicaOptions& options) : options_(options), url_(options.url) {}
   net::HttpCall call_for(const std::string& rest) const;
-  Result<std::string> fetch_text(const std::string& rest);
+  Result<std::string> fetch_text(const net::HttpCall& call);
   Status fetch_messages(const net::HttpCall& call, const wal::MessageParser::Receiver& receive,
                         const std::function<Status()>& at_hand_done, const net::Tick& tick);
 

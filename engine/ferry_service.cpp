@@ -59,7 +59,9 @@ template <class Number>
 Result<Number> number_of(std::string_view text) {
   Number number{};
   const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc{} || stop != text.data() + text.size()) {
+  // One spelling for each number, or caches in front would keep an object under many names.
+  if (error != std::errc{} || stop != text.data() + text.size() ||
+      (text.size() > 1 && text[0] == '0')) {
     return fail(ErrorCode::kInvalidArgument,
                 "\"" + std::string(text) + "\" is not a number that fits here");
   }
@@ -263,12 +265,19 @@ HttpResponse pages(Publication& publication, const HttpRequest& request,
         {ErrorCode::kInvalidArgument,
          "pages takes at most " + std::to_string(kMaxPages) + " page numbers of 4 bytes"});
   }
+  const auto number_at = [&request](std::size_t at) {
+    return wal::load_le<std::uint32_t>(reinterpret_cast<const std::byte*>(request.body.data()) +
+                                       at);
+  };
+  for (std::size_t at = 4; at < request.body.size(); at += 4) {
+    if (number_at(at) <= number_at(at - 4))
+      return error_response({ErrorCode::kInvalidArgument, "pages takes ascending page numbers"});
+  }
   const wal::LogTail tail = publication.log().tail();
   const std::uint32_t page_count = std::max(publication.log().start().page_count, tail.page_count);
   std::vector<std::uint32_t> numbers;
   for (std::size_t at = 0; at < request.body.size(); at += 4) {
-    const auto number =
-        wal::load_le<std::uint32_t>(reinterpret_cast<const std::byte*>(request.body.data()) + at);
+    const std::uint32_t number = number_at(at);
     if (number != 0 && number <= page_count && number != wal::lock_byte_page(tail.page_size))
       numbers.push_back(number);
   }

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "wal/wal_format.h"
+
 namespace walferry::engine {
 
 using wal::Hash128;
@@ -55,6 +57,8 @@ Result<std::vector<std::uint32_t>> find_differing_pages(FerryClient& client, con
                                     : std::nullopt;
             if (!header || header->level != level - 1 || answered >= some.size() ||
                 header->count > wal::kTreeFanout ||
+                std::uint64_t{some[answered]} * wal::kTreeFanout + header->count >
+                    wal::kMaxPageCount ||
                 (header->count > 0 && header->first != some[answered] * wal::kTreeFanout)) {
               return fail(ErrorCode::kCorrupt, "a manifest answer that was not asked for");
             }

@@ -190,7 +190,9 @@ Result<ServerStatus> read_server_status(const std::string& url) {
   auto reply = (*client)->perform(call);
   if (!reply) return fail(reply.error());
   if (reply->status != 200) return fail(net::error_of_answer(reply->status, reply->body, call.url));
-  return net::parse_server_status(reply->body);
+  auto status = net::parse_server_status(reply->body);
+  if (!status) return fail(status.error().while_doing(call.url));
+  return status;
 }
 
 Result<VerifyReport> verify(const std::filesystem::path& path, const std::string& url) {

@@ -3,11 +3,16 @@
 #include <boost/json.hpp>
 #include <charconv>
 
+#include "wal/wal_format.h"
+
 namespace walferry::net {
 
 namespace json = boost::json;
 
 namespace {
+
+/// Four levels of 256 children lead to every page number there is.
+constexpr std::uint32_t kMaxManifestHeight = 4;
 
 constexpr std::pair<ErrorCode, unsigned> kStatusOfCode[] = {
     {ErrorCode::kInvalidArgument, 400},
@@ -83,6 +88,9 @@ class Reader {
     if (!parsed) return missing(name), Position();
     return *parsed;
   }
+  void refuse_unless(bool possible, const char* name) {
+    if (!possible) missing(name);
+  }
   const json::value* find(const char* name) {
     if (!problem_.empty()) return nullptr;
     const json::value* member = value_.get_object().if_contains(name);
@@ -94,9 +102,8 @@ class Reader {
   }
   [[nodiscard]] Status done(std::string_view what) const {
     if (problem_.empty()) return {};
-    return fail(ErrorCode::kProtocol, "the answer for " + std::string(what) +
-                                          " is not what walferry sends: " + problem_ +
-                                          " (is this a walferry server?)");
+    return fail(ErrorCode::kProtocol, std::string(what) + " is not what walferry sends: " +
+                                          problem_ + " (is this a walferry server?)");
   }
 
  private:
@@ -130,7 +137,7 @@ Result<Info> parse_info(std::string_view text) {
     Reader inner(*protocol);
     info.oldest_protocol = inner.number32("oldest");
     info.newest_protocol = inner.number32("newest");
-    if (Status read = inner.done("ferry/info"); !read) return fail(read.error());
+    if (Status read = inner.done("the answer"); !read) return fail(read.error());
   }
   info.server_version = reader.text("server_version");
   info.position = reader.position("position");
@@ -140,7 +147,11 @@ Result<Info> parse_info(std::string_view text) {
   info.snapshot_page_count = reader.number32("snapshot_page_count");
   info.manifest_height = reader.number32("manifest_height");
   info.root = reader.text("root");
-  if (Status read = reader.done("ferry/info"); !read) return fail(read.error());
+  reader.refuse_unless(wal::is_valid_page_size(info.page_size), "page_size");
+  reader.refuse_unless(info.page_count <= wal::kMaxPageCount, "page_count");
+  reader.refuse_unless(info.snapshot_page_count <= wal::kMaxPageCount, "snapshot_page_count");
+  reader.refuse_unless(info.manifest_height <= kMaxManifestHeight, "manifest_height");
+  if (Status read = reader.done("the answer"); !read) return fail(read.error());
   if (info.oldest_protocol > kNewestProtocol || info.newest_protocol < kOldestProtocol) {
     return fail(ErrorCode::kUnsupported,
                 "the server speaks protocol versions " + std::to_string(info.oldest_protocol) +
@@ -158,7 +169,7 @@ std::string to_json(const RootAnswer& answer) {
 Result<RootAnswer> parse_root(std::string_view text) {
   Reader reader(text);
   RootAnswer answer{reader.text("root")};
-  if (Status read = reader.done("ferry/1/root"); !read) return fail(read.error());
+  if (Status read = reader.done("the answer"); !read) return fail(read.error());
   return answer;
 }
 
@@ -213,11 +224,11 @@ Result<ServerStatus> parse_server_status(std::string_view text) {
       d.oldest_reader_seconds = inner.real("oldest_reader_seconds");
       d.followers = inner.number32("followers");
       d.error = inner.text("error");
-      if (Status read = inner.done("ferry/status"); !read) return fail(read.error());
+      if (Status read = inner.done("the answer"); !read) return fail(read.error());
       status.databases.push_back(std::move(d));
     }
   }
-  if (Status read = reader.done("ferry/status"); !read) return fail(read.error());
+  if (Status read = reader.done("the answer"); !read) return fail(read.error());
   return status;
 }
 
@@ -306,27 +317,32 @@ std::string ferry_url(std::string_view base, std::string_view rest) {
 
 Result<std::vector<std::uint32_t>> parse_number_list(std::string_view text, std::size_t limit) {
   const auto malformed = [&] {
-    return fail(ErrorCode::kInvalidArgument,
-                "not a list of at most " + std::to_string(limit) + " numbers like 1,4,9-12");
+    return fail(ErrorCode::kInvalidArgument, "not a list of at most " + std::to_string(limit) +
+                                                 " ascending numbers like 1,4,9-12");
   };
   std::vector<std::uint32_t> numbers;
   const char* at = text.data();
   const char* const end = at + text.size();
+  const auto parse = [end](const char* from, std::uint32_t& number) {
+    const auto parsed = std::from_chars(from, end, number);
+    const bool leading_zero = parsed.ptr - from > 1 && *from == '0';
+    return parsed.ec == std::errc{} && !leading_zero ? parsed.ptr : nullptr;
+  };
   while (at != end) {
     std::uint32_t first = 0;
-    auto parsed = std::from_chars(at, end, first);
-    if (parsed.ec != std::errc{}) return malformed();
+    const char* parsed = parse(at, first);
+    if (parsed == nullptr || (!numbers.empty() && first <= numbers.back())) return malformed();
     std::uint32_t last = first;
-    if (parsed.ptr != end && *parsed.ptr == '-') {
-      parsed = std::from_chars(parsed.ptr + 1, end, last);
-      if (parsed.ec != std::errc{} || last < first) return malformed();
+    if (parsed != end && *parsed == '-') {
+      parsed = parse(parsed + 1, last);
+      if (parsed == nullptr || last < first) return malformed();
     }
     if (last - first >= limit || numbers.size() + (last - first) >= limit) return malformed();
     for (std::uint32_t number = first;; ++number) {
       numbers.push_back(number);
       if (number == last) break;
     }
-    at = parsed.ptr;
+    at = parsed;
     if (at == end) break;
     if (*at != ',') return malformed();
     ++at;

@@ -64,7 +64,7 @@ unsigned http_status_of(ErrorCode code) noexcept;
 /// `base` without a trailing slash, then "/ferry/" and `rest`.
 std::string ferry_url(std::string_view base, std::string_view rest);
 
-/// "1,4,9-12" <-> numbers; at most `limit` of them.
+/// "1,4,9-12" <-> strictly ascending numbers; at most `limit` of them.
 Result<std::vector<std::uint32_t>> parse_number_list(std::string_view text, std::size_t limit);
 std::string number_list(const std::vector<std::uint32_t>& ascending);
 

@@ -80,6 +80,24 @@ void append_hex(std::string& text, std::uint8_t byte) {
   text += kDigits[byte & 15];
 }
 
+/// Lower-case hexadecimal digits, as many as `digits` has.
+bool parse_hex(std::string_view digits, std::uint64_t& value) {
+  value = 0;
+  for (const char digit : digits) {
+    const auto nibble = kDigits.find(digit);
+    if (nibble == std::string_view::npos) return false;
+    value = (value << 4) | nibble;
+  }
+  return true;
+}
+
+/// A decimal number as to_string() writes it.
+bool parse_decimal(std::string_view digits, std::uint64_t& value) {
+  const char* const end = digits.data() + digits.size();
+  const auto [stop, error] = std::from_chars(digits.data(), end, value);
+  return error == std::errc{} && stop == end && (digits.size() == 1 || digits[0] != '0');
+}
+
 std::unexpected<Error> not_a(const char* what, std::string_view text) {
   return fail(ErrorCode::kInvalidArgument, "\"" + std::string(text) + "\" is not a " + what);
 }
@@ -94,12 +112,12 @@ std::string LogId::to_text() const {
 
 Result<LogId> LogId::parse(std::string_view text) {
   LogId id;
-  if (text.size() != 2 * id.bytes.size()) return not_a("log id (32 hexadecimal digits)", text);
+  constexpr const char* kWhat = "log id (32 lower-case hexadecimal digits)";
+  if (text.size() != 2 * id.bytes.size()) return not_a(kWhat, text);
   for (std::size_t i = 0; i < id.bytes.size(); ++i) {
-    const char* at = text.data() + 2 * i;
-    const auto [stop, error] = std::from_chars(at, at + 2, id.bytes[i], 16);
-    if (error != std::errc{} || stop != at + 2)
-      return not_a("log id (32 hexadecimal digits)", text);
+    std::uint64_t byte = 0;
+    if (!parse_hex(text.substr(2 * i, 2), byte)) return not_a(kWhat, text);
+    id.bytes[i] = static_cast<std::uint8_t>(byte);
   }
   return id;
 }
@@ -133,12 +151,8 @@ Result<Position> Position::parse(std::string_view text) {
   auto log = LogId::parse(parts[0]);
   if (!log) return not_a(kWhat, text);
   Position position{*log, 0, 0, 0};
-  const auto number = [](std::string_view part, std::uint64_t& value, int base) {
-    const auto [stop, error] = std::from_chars(part.data(), part.data() + part.size(), value, base);
-    return error == std::errc{} && stop == part.data() + part.size();
-  };
-  if (!number(parts[1], position.generation, 10) || !number(parts[2], position.frame, 10) ||
-      parts[3].size() != 16 || !number(parts[3], position.checksum, 16)) {
+  if (!parse_decimal(parts[1], position.generation) || !parse_decimal(parts[2], position.frame) ||
+      parts[3].size() != 16 || !parse_hex(parts[3], position.checksum)) {
     return not_a(kWhat, text);
   }
   return position;

@@ -7,7 +7,8 @@
 /// number again for other content, never the same checksum.
 ///
 /// Text form: LOG.GENERATION.FRAME.CHECKSUM, with the log as 32 and the checksum as 16 lower-case
-/// hexadecimal digits and the two numbers in decimal.
+/// hexadecimal digits and the two numbers in decimal, without leading zeros: each position has one
+/// spelling only.
 #pragma once
 
 #include <array>

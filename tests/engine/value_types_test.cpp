@@ -39,7 +39,8 @@ TEST(LogId, RefusesEveryOtherText) {
     EXPECT_FALSE(LogId::parse(kLog.substr(0, size))) << size;
   }
   EXPECT_FALSE(LogId::parse(kLog + "0"));
-  for (const char wrong : {'g', ' ', '.', '-', '+', 'x', '/', ':', '@', '`', '\0', '\xff'}) {
+  for (const char wrong :
+       {'A', 'F', 'g', ' ', '.', '-', '+', 'x', '/', ':', '@', '`', '\0', '\xff'}) {
     for (std::size_t i = 0; i < kLog.size(); ++i) {
       std::string text = kLog;
       text[i] = wrong;
@@ -73,6 +74,11 @@ TEST(Position, RefusesEveryTextThatIsNotOne) {
            kText + "0",
            kText + ".",
            kText + ".0",
+           kLog + ".03.17" + sum,  // each position has one spelling
+           kLog + ".3.00" + sum,
+           kLog + ".3.017" + sum,
+           kLog + ".3.17.00AB00cd00ef0123",
+           "000102030405060708090A0b0c0d0eff.3.17" + sum,
            kText + " ",
            " " + kText,
            "." + kText,

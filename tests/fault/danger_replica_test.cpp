@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,14 +15,19 @@
 #include <csignal>
 #include <cstring>
 #include <fstream>
+#include <functional>
 #include <iostream>
+#include <mutex>
 #include <random>
 #include <thread>
 
 #include "engine/local_replica.h"
+#include "net/ferry_protocol.h"
+#include "net/http_server.h"
 #include "tests/fault/engine_harness.h"
 #include "tests/fault/fault_vfs.h"
 #include "tests/fault/store_trap.h"
+#include "tests/wal/batch_builder.h"
 #include "wal/image_file.h"
 
 namespace walferry::test {
@@ -688,6 +694,238 @@ TEST(Danger14_LeakedLocks, ClosingReleasesEveryLockWithASiblingOpen) {
   }
 }
 
+// ---- 22: a server that means harm ----
+
+std::size_t resident_bytes() {
+  std::ifstream statm("/proc/self/statm");
+  std::size_t total = 0;
+  std::size_t resident = 0;
+  statm >> total >> resident;
+  return resident * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+}
+
+/// Answers as a primary whose database stands at the start of generation 3, until told otherwise.
+/// All it sends is well-formed: hashes, checksum chains and roots are right.
+class HostileServer {
+ public:
+  explicit HostileServer(const Image& image) : image_(image) {
+    info.position = info.generation_start = {LogId{{7, 7}}, 3, 0, 0x1234};
+    info.page_size = kPage;
+    info.page_count = info.snapshot_page_count = static_cast<std::uint32_t>(image.size() / kPage);
+    info.manifest_height = 1;
+    info.root = root_of(image).to_text();
+    auto server = net::HttpServer::start({}, [this](const net::HttpRequest& request) {
+      const std::lock_guard lock(mutex_);
+      return answer(request);
+    });
+    EXPECT_TRUE(server) << server.error().message;
+    server_ = std::move(*server);
+  }
+  [[nodiscard]] std::string url() const {
+    return "http://127.0.0.1:" + std::to_string(server_->port());
+  }
+
+  void begin_delta(std::uint64_t generation = 3) {
+    wal::DeltaBegin begin;
+    begin.generation = generation;
+    begin.page_size = kPage;
+    send(wal::MessageType::kDeltaBegin, begin);
+  }
+  void end_delta(std::uint32_t page_count, const wal::Hash128& root) {
+    wal::DeltaEnd end;
+    end.generation = 3;
+    end.start_checksum = info.position.checksum;
+    end.root_low = root.low;
+    end.root_high = root.high;
+    end.page_size = kPage;
+    end.page_count = page_count;
+    send(wal::MessageType::kDeltaEnd, end);
+  }
+  void send_batch(const BuiltBatch& batch) {
+    const auto message = batch.message();
+    script_.append(reinterpret_cast<const char*>(message->data()), message->size());
+  }
+
+  net::Info info;
+  std::function<std::string(std::string)> damage_info;
+
+ private:
+  template <class Message>
+  void send(wal::MessageType type, const Message& message) {
+    script_ += encoded(type, message);
+  }
+  template <class Message>
+  static std::string encoded(wal::MessageType type, const Message& message) {
+    wal::Bytes payload(Message::kSize);
+    message.encode(payload.data());
+    return as_text(wal::encode_message(type, payload, wal::Compression::kNever));
+  }
+  static std::string as_text(const wal::Bytes& bytes) {
+    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+  }
+  std::string tail() const {
+    wal::Tail tail;
+    tail.log = info.position.log.bytes;
+    tail.generation = info.position.generation;
+    tail.frame = info.position.frame;
+    tail.checksum = info.position.checksum;
+    tail.page_size = kPage;
+    tail.page_count = info.page_count;
+    return encoded(wal::MessageType::kTail, tail);
+  }
+  net::HttpResponse answer(const net::HttpRequest& request) {
+    net::HttpResponse response;
+    if (request.path == "/ferry/info") {
+      response.body = net::to_json(info);
+      if (damage_info) response.body = damage_info(response.body);
+      return response;
+    }
+    response.content_type = net::kMessagesType;
+    if (request.path.starts_with("/ferry/1/snapshot/") && request.path.ends_with("/0")) {
+      const auto pages = static_cast<std::uint32_t>(image_.size() / kPage);
+      for (std::uint32_t page = 1; page <= pages; ++page) {
+        wal::Bytes payload(wal::PagesHeader::kSize + wal::PagesHeader::numbers_size(1) + kPage);
+        wal::PagesHeader{kPage, 1}.encode(payload.data());
+        wal::store_le(payload.data() + wal::PagesHeader::kSize, page);
+        std::copy_n(image_.begin() + static_cast<std::ptrdiff_t>((page - 1) * kPage), kPage,
+                    payload.end() - kPage);
+        response.body += as_text(
+            wal::encode_message(wal::MessageType::kPages, payload, wal::Compression::kNever));
+      }
+    } else if (request.path == "/ferry/1/stream") {
+      response.body = tail();
+      if (request.query_value("image") == "1" && script_.empty()) {
+        begin_delta();
+        end_delta(info.page_count, root_of(image_));
+        response.body += std::exchange(script_, {});
+      } else {
+        response.body += script_;
+      }
+    }
+    return response;
+  }
+
+  const Image& image_;
+  std::mutex mutex_;
+  std::string script_;
+  std::unique_ptr<net::HttpServer> server_;
+};
+
+class Danger22_HostileServer : public testing::Test {
+ protected:
+  Result<Position> sync() {
+    ReplicaOptions options;
+    options.url = server_.url();
+    options.path = path_;
+    auto replica = Replica::open(options);
+    EXPECT_TRUE(replica) << replica.error().message;
+    return (*replica)->sync_once();
+  }
+  /// What the server sends after the stream's first message is refused, in no time and no memory,
+  /// by an error that names URL, place and cause, and the file stays as it is.
+  void expect_refused(const std::string& cause) {
+    const Image before = std::filesystem::exists(path_) ? read_file(path_) : Image{};
+    const std::size_t resident_before = resident_bytes();
+    const auto begun = std::chrono::steady_clock::now();
+    const auto synced = sync();
+    ASSERT_FALSE(synced);
+    EXPECT_LT(std::chrono::steady_clock::now() - begun, 5s);
+    EXPECT_LT(resident_bytes(), resident_before + (32u << 20));
+    EXPECT_EQ(synced.error().code, ErrorCode::kCorrupt);
+    for (const std::string& part :
+         {server_.url() + "/ferry/1/stream", std::string(": at byte "), cause})
+      EXPECT_NE(synced.error().message.find(part), std::string::npos)
+          << part << " in " << synced.error().message;
+    if (!before.empty()) {
+      EXPECT_TRUE(read_file(path_) == before);
+      EXPECT_EQ(ask(path_, VersionedSource::kState), VersionedSource::state_text(0));
+    }
+    std::uint64_t blocks = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(directory_.path())) {
+      struct stat info{};
+      if (::stat(entry.path().c_str(), &info) == 0)
+        blocks += static_cast<std::uint64_t>(info.st_blocks);
+    }
+    EXPECT_LT(blocks * 512, 8u << 20);
+  }
+  void copy_first() {
+    const auto synced = sync();
+    ASSERT_TRUE(synced) << synced.error().message;
+    ASSERT_EQ(ask(path_, VersionedSource::kState), VersionedSource::state_text(0));
+  }
+
+  TempDirectory directory_;
+  std::filesystem::path path_ = directory_ / "replica.db";
+  VersionedSource source_;
+  HostileServer server_{source_.image()};
+  BatchBuilder batches_{kPage, server_.info.position};
+};
+
+TEST_F(Danger22_HostileServer, ASizeOfWhichPagesWereNotSent) {
+  copy_first();
+  server_.send_batch(batches_.commit({5}, wal::kMaxPageCount));
+  expect_refused("4294967294 pages at position");
+}
+
+TEST_F(Danger22_HostileServer, APageFarBeyondTheEndIsNoSize) {
+  copy_first();
+  server_.send_batch(batches_.commit({wal::kMaxPageCount}, wal::kMaxPageCount));
+  expect_refused("4294967294 pages at position");
+}
+
+TEST_F(Danger22_HostileServer, APageNumberThatSqliteDoesNotHave) {
+  copy_first();
+  server_.send_batch(batches_.commit({UINT32_MAX}, server_.info.page_count));
+  expect_refused("has page number 4294967295");
+}
+
+TEST_F(Danger22_HostileServer, AGenerationWithinATransaction) {
+  copy_first();
+  server_.send_batch(batches_.piece({5}));
+  batches_.end_generation();
+  server_.send_batch(batches_.commit({6}, server_.info.page_count));
+  expect_refused("(4, 1) where the next after (3, 1) should be");
+}
+
+TEST_F(Danger22_HostileServer, DeltasOutOfPlace) {
+  copy_first();
+  server_.begin_delta(2);
+  expect_refused("a delta from generation 2 on position");
+}
+
+TEST_F(Danger22_HostileServer, ADeltaWithinADelta) {
+  copy_first();
+  server_.begin_delta();
+  server_.begin_delta();
+  expect_refused("a delta within a delta");
+}
+
+TEST_F(Danger22_HostileServer, AFirstCopyOfASizeOfWhichPagesWereNotSent) {
+  server_.info.snapshot_page_count = server_.info.page_count = wal::kMaxPageCount;
+  server_.begin_delta();
+  server_.end_delta(wal::kMaxPageCount, root_of(source_.image()));
+  expect_refused("4294967294 pages at position");
+  EXPECT_FALSE(std::filesystem::exists(path_));
+}
+
+TEST_F(Danger22_HostileServer, AnImpossibleInfoIsNamedWithItsUrl) {
+  for (const auto& [member, number, name] :
+       {std::array{"\"page_size\":4096", "\"page_size\":4095", "\"page_size\""},
+        std::array{"\"manifest_height\":1", "\"manifest_height\":4000000000",
+                   "\"manifest_height\""},
+        std::array{"\"root\":", "\"r\":", "\"root\""}, std::array{"}", "", "not a JSON object"}}) {
+    server_.damage_info = [&](std::string text) {
+      return text.replace(text.rfind(member), std::string(member).size(), number);
+    };
+    const auto synced = sync();
+    ASSERT_FALSE(synced);
+    EXPECT_EQ(synced.error().code, ErrorCode::kProtocol);
+    for (const std::string& part : {server_.url() + "/ferry/info: ", std::string(name)})
+      EXPECT_NE(synced.error().message.find(part), std::string::npos) << synced.error().message;
+  }
+  EXPECT_FALSE(std::filesystem::exists(path_));
+}
+
 // ---- 24: a full disk ----
 
 TEST(Danger24_FullDisk, EveryWriteMayFailAndReadersAreServedOn) {
@@ -806,14 +1044,6 @@ TEST(Danger24_FullDisk, ALimitOfFileSizesIsNotAFullDisk) {
 }
 
 // ---- 28: one transaction far larger than the memory for it ----
-
-std::size_t resident_bytes() {
-  std::ifstream statm("/proc/self/statm");
-  std::size_t total = 0;
-  std::size_t resident = 0;
-  statm >> total >> resident;
-  return resident * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
-}
 
 TEST(Danger28_HugeTransaction, ReadersSeeAllOrNothingAndMemoryStaysBounded) {
   const TempDirectory directory;
