@@ -1,6 +1,8 @@
 #include "net/http_client.h"
 
 #include <curl/curl.h>
+#include <fcntl.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -280,6 +282,16 @@ class CurlClient final : public HttpClient {
   std::atomic<bool> cancelled_ = false;
 };
 
+/// What libcurl does not tell: that it was refused a descriptor. The text for that; empty
+/// otherwise.
+std::string lack_of_descriptors() {
+  const int probe = ::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
+  if (probe >= 0) ::close(probe);
+  if (probe >= 0 || (errno != EMFILE && errno != ENFILE)) return {};
+  return std::generic_category().message(errno) +
+         ": no file descriptors left; raise the limit (ulimit -n)";
+}
+
 Error cancelled_error(const Destination& to) {
   return {ErrorCode::kCancelled, "requesting " + to.url + ": cancelled"};
 }
@@ -419,6 +431,8 @@ Error CurlClient::connect_error(CURLcode code, const HttpCall& call, const Desti
                 in_milliseconds(call.connect_timeout) +
                 " (connect timeout): is the host up, and does a firewall stand between?"};
   }
+  if (const std::string lack = lack_of_descriptors(); !lack.empty())
+    return {ErrorCode::kNetwork, "connecting to " + to.authority + ": " + lack};
   if (code == CURLE_COULDNT_RESOLVE_HOST) {
     return {ErrorCode::kNetwork, "connecting to " + to.authority +
                                      ": the host name is not known: check its spelling, and the "

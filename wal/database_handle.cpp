@@ -61,12 +61,13 @@ const char* advice_of(int rc) {
 }
 
 Error sqlite_error(sqlite3* db, int rc, const std::string& what) {
-  std::string text = what + ": " + sqlite().errmsg(db);
   const int number = sqlite().system_errno(db);
+  // SQLite calls it "unable to open database file", whose usual causes are others.
+  if (number == EMFILE || number == ENFILE) return system_error(number, what);
+  std::string text = what + ": " + sqlite().errmsg(db);
   if (number != 0 && (rc & 0xff) != SQLITE_NOTADB)
     text += std::string(", ") + std::system_category().message(number);
-  return Error{number == EMFILE || number == ENFILE ? ErrorCode::kIo : code_of(rc),
-               text + advice_of(rc)};
+  return Error{code_of(rc), text + advice_of(rc)};
 }
 
 Error file_error(int rc, const std::string& what) {
