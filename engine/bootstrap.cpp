@@ -19,6 +19,7 @@ const Error kReached{ErrorCode::kCancelled, "reached"};
 
 Status Bootstrap::run(const net::Info& info) {
   if (Status clear = check_neighbours(); !clear) return clear;
+  if (waits_to_appear(info)) return rename_image(*local_.record());
   if (Status prepared = prepare(info); !prepared) return prepared;
   if (Status fetched = fetch_snapshot(); !fetched) return fetched;
   if (Status fetched = fetch_frames(); !fetched) return fetched;
@@ -41,6 +42,16 @@ Status Bootstrap::check_neighbours() const {
     if (Status removed = wal::remove_file(*path); !removed) return removed;
   }
   return {};
+}
+
+/// Whether an attempt before has finished the image and only could not give it its name any more.
+/// Nobody has touched it since: what the record says of it holds.
+bool Bootstrap::waits_to_appear(const net::Info& info) const {
+  const auto& known = local_.record();
+  return known && known->kind == ReplicaRecord::Kind::kReplica && !known->points.empty() &&
+         known->points.front().position.log == info.position.log &&
+         known->page_size == info.page_size && known->file.exists() &&
+         known->file == wal::identify(local_.paths().image);
 }
 
 Status Bootstrap::prepare(const net::Info& info) {
@@ -174,7 +185,6 @@ Status Bootstrap::commit(const CommittedState& state, bool) {
 
 Status Bootstrap::appear() {
   if (Status sealed = image_->seal(); !sealed) return sealed;
-  const ReplicaPaths& paths = local_.paths();
   ReplicaRecord record;
   record.page_size = record_.page_size;
   record.points.push_back({reached_->position, reached_->root, reached_->page_count, {}, {}, true});
@@ -183,6 +193,11 @@ Status Bootstrap::appear() {
   record.file = image_->identity();
   if (Status saved = local_.save(record); !saved) return saved;
   if (Status synced = local_.sync_record(); !synced) return synced;
+  return rename_image(std::move(record));
+}
+
+Status Bootstrap::rename_image(ReplicaRecord record) {
+  const ReplicaPaths& paths = local_.paths();
   if (Status renamed = wal::rename_no_replace(paths.image, paths.database); !renamed) {
     if (renamed.error().code != ErrorCode::kBusy) return renamed;
     return fail(ErrorCode::kForeignFile, paths.database.string() +

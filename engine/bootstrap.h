@@ -32,6 +32,8 @@ class Bootstrap : private ReplicaTarget {
   Status fetch_snapshot();
   Status fetch_frames();
   Status appear();
+  Status rename_image(wal::ReplicaRecord record);
+  [[nodiscard]] bool waits_to_appear(const net::Info& info) const;
   Status check_neighbours() const;
   Status save_progress();
 
