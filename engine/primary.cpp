@@ -101,6 +101,7 @@ void Primary::log(LogLevel level, const std::string& message) const {
 
 void Primary::detach() {
   publication_->set_source(nullptr);
+  generation_owed_ = false;
   source_.reset();
   capture_.reset();
   checkpoint_.reset();
@@ -130,6 +131,7 @@ Status Primary::attach_now() {
   if (!header) return fail(header.error());
   files_ = handle_->identify_files();
 
+  if (Status restored = publication_->restore_directory(); !restored) return restored;
   wal::PublishedLog& published = publication_->log();
   bool reliable = false;
   bool other_file = true;
@@ -154,7 +156,8 @@ Status Primary::attach_now() {
       if (Status updated = published.update_start(start); !updated) return updated;
     }
     capture_.emplace(*handle_, cursor);
-    log(LogLevel::kInfo, "goes on at " + published.tail().position.to_text());
+    log(lost_again_ ? LogLevel::kDebug : LogLevel::kInfo,
+        "goes on at " + published.tail().position.to_text());
   }
   drained_whole_ =
       published.current_is_empty() &&
@@ -168,7 +171,6 @@ Status Primary::attach_now() {
     if (Status begun = begin_next_generation(); !begun) return begun;
   }
   publication_->set_source(source_);
-  lost_why_.clear();
   {
     const std::lock_guard lock(metrics_mutex_);
     metrics_.error.clear();
@@ -380,8 +382,24 @@ Status Primary::begin_unproven(const IndexHeader& header, bool hashes_reliable, 
   return {};
 }
 
+/// An error that stays is said once; the status shows it for as long as it lasts.
+void Primary::complain(const std::string& error) {
+  {
+    const std::lock_guard lock(metrics_mutex_);
+    if (metrics_.error == error) return;
+    metrics_.error = error;
+  }
+  log(LogLevel::kError, error);
+}
+
+void Primary::recover() {
+  const std::lock_guard lock(metrics_mutex_);
+  metrics_.error.clear();
+}
+
 void Primary::lose(const std::string& why) {
-  log(LogLevel::kWarning, why + ": attaching anew");
+  lost_again_ = why == lost_why_;
+  if (!lost_again_) log(LogLevel::kWarning, why + ": attaching anew");
   lost_why_ = why;
   detach();
   (void)publication_->abandon_transaction();
@@ -436,6 +454,7 @@ Status Primary::publish(const wal::CapturedFrames& captured) {
   header.page_count = captured.page_count;
   header.captured_us = now_us();
   Status done = publication_->publish(header, captured.payload);
+  if (done) lost_why_.clear();
   const std::lock_guard lock(metrics_mutex_);
   metrics_.frames += captured.count;
   if (captured.page_count != 0) ++metrics_.commits;
@@ -479,6 +498,8 @@ void Primary::check_files() {
       now.database.size != files_.database.size) {
     return lose("the database file was written to by another program, past SQLite");
   }
+  if (!publication_->log().is_in_place())
+    return lose("what was kept beside the database, for followers that are away, was removed");
   const std::lock_guard lock(metrics_mutex_);
   metrics_.wal_bytes = now.wal.size;
 }
@@ -499,11 +520,7 @@ Clock::duration Primary::step(Clock::time_point now, bool written) {
     if (Status attached = attach_now(); !attached) {
       detach();
       next_attach_ = Clock::now() + kReattachPause;
-      const std::lock_guard lock(metrics_mutex_);
-      if (metrics_.error != attached.error().message) {
-        metrics_.error = attached.error().message;
-        log(LogLevel::kError, metrics_.error);
-      }
+      complain(attached.error().message);
       return kReattachPause;
     }
     written = true;
@@ -513,6 +530,13 @@ Clock::duration Primary::step(Clock::time_point now, bool written) {
     last_file_check_ = now;
     check_files();
     if (!handle_) return {};
+  }
+  if (generation_owed_) {
+    if (Status begun = begin_next_generation(); !begun) {
+      complain("a generation cannot be ended: " + begun.error().message);
+      return kReattachPause;
+    }
+    recover();
   }
   const std::uint64_t before = capture_->cursor().frame;
   auto outcome = drain();
@@ -576,7 +600,7 @@ Clock::duration Primary::end_generation_if_due(Clock::time_point now) {
                        handle_->index().backfill() <= publication_->log().start().cursor.frame;
     if (!early) return kQuietTick;
     auto moved = backfill_slices(1);
-    if (!moved) log(LogLevel::kError, "the WAL cannot be backfilled: " + moved.error().message);
+    if (!moved) complain("the WAL cannot be backfilled: " + moved.error().message);
     if (!moved || !*moved) next_backfill_ = Clock::now() + kOutrunRetry;
     return {};
   }
@@ -586,7 +610,7 @@ Clock::duration Primary::end_generation_if_due(Clock::time_point now) {
   auto ready = outrun ? Result<bool>(true) : backfill_slices(kMostSlices);
   if (ready && *ready) ready = backfill_tail(outrun);
   if (!ready) {
-    log(LogLevel::kError, "the WAL cannot be backfilled: " + ready.error().message);
+    complain("a generation cannot be ended: " + ready.error().message);
     next_backfill_ = now + kReattachPause;
     return kReattachPause;
   }
@@ -594,6 +618,7 @@ Clock::duration Primary::end_generation_if_due(Clock::time_point now) {
     reader_since_ = {};
     backfill_pause_ = {};
     const std::lock_guard lock(metrics_mutex_);
+    metrics_.error.clear();
     metrics_.oldest_reader_seconds = 0;
     return {};
   }
@@ -679,6 +704,7 @@ Result<bool> Primary::backfill_tail(bool outrun) {
   const bool whole = result->backfilled == header->max_frame;
   if (whole) {
     source_->set_generation_is_ending(true);
+    generation_owed_ = true;
     if (Status renewed = renew_log(*header); !renewed) return fail(renewed.error());
   }
   writer.reset();
@@ -730,6 +756,7 @@ Status Primary::begin_next_generation() {
   start.settled = start.file = files_.database;
   if (Status begun = publication_->log().begin_generation(start, {}); !begun) return begun;
   drained_whole_ = true;
+  generation_owed_ = false;
   source_->set_generation_is_ending(false);
   publication_->wake_all();
   const std::lock_guard lock(metrics_mutex_);
@@ -739,6 +766,7 @@ Status Primary::begin_next_generation() {
 
 void Primary::settle() {
   if (!handle_) return;
+  if (generation_owed_) (void)begin_next_generation();
   if (auto outcome = drain(); outcome && *outcome == DrainOutcome::kCaughtUp && !drained_whole_) {
     auto done = backfill_slices(kMostSlices);
     if (done && *done) done = backfill_tail(false);

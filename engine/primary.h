@@ -77,6 +77,8 @@ class Primary {
   Status scan_database(std::uint32_t page_count, wal::PageSet& changed);
   void detach();
   void lose(const std::string& why);
+  void complain(const std::string& error);
+  void recover();
 
   Result<wal::DrainOutcome> drain();
   Status publish(const wal::CapturedFrames& captured);
@@ -102,7 +104,12 @@ class Primary {
   wal::FileTriple files_;
   bool drained_whole_ = false;  ///< the generation is empty and all before it is backfilled
 
-  std::string lost_why_;
+  /// The log is backfilled whole and may begin anew at any moment, but the next generation could
+  /// not be written down yet: nothing is captured before it is.
+  bool generation_owed_ = false;
+
+  std::string lost_why_;     ///< until something is published again
+  bool lost_again_ = false;  ///< for the same reason as the last time: said already
   Clock::time_point next_attach_{};
   Clock::time_point unreadable_since_{};
   Clock::time_point imminent_since_{};

@@ -10,11 +10,23 @@ Result<std::shared_ptr<Publication>> Publication::open(const std::filesystem::pa
   auto publication = std::make_shared<Publication>();
   auto log = wal::PublishedLog::open(directory, options);
   if (!log) return fail(log.error());
+  publication->directory_ = directory;
   publication->log_ = std::move(*log);
   auto hashes = wal::PageHashes::open(directory / "hashes");
   if (!hashes) return fail(hashes.error());
   publication->hashes_ = std::move(*hashes);
   return publication;
+}
+
+Status Publication::restore_directory() {
+  if (log_->is_in_place()) return {};
+  if (Status made = wal::make_directory(directory_); !made) return made;
+  auto hashes = wal::PageHashes::open(directory_ / "hashes");
+  if (!hashes) return fail(hashes.error());
+  if (Status moved = log_->move_to_new_directory(); !moved) return moved;
+  const std::unique_lock lock(hashes_mutex_);
+  hashes_ = std::move(*hashes);
+  return {};
 }
 
 std::shared_ptr<PageSource> Publication::source() const {

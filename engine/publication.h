@@ -44,6 +44,10 @@ class Publication {
   static Result<std::shared_ptr<Publication>> open(const std::filesystem::path& directory,
                                                    const wal::PublishedLogOptions& options);
 
+  /// Where its directory was removed or replaced: goes on in a new one, in which there is no log
+  /// yet. To be called while nothing is attached.
+  Status restore_directory();
+
   wal::PublishedLog& log() noexcept { return *log_; }
   const wal::PublishedLog& log() const noexcept { return *log_; }
   wal::PageHashes& hashes() noexcept { return hashes_; }
@@ -77,6 +81,7 @@ class Publication {
   Status append(std::shared_ptr<const wal::Bytes> message, const wal::BatchHeader& header,
                 const std::vector<std::uint32_t>& pages);
 
+  std::filesystem::path directory_;
   std::unique_ptr<wal::PublishedLog> log_;
   wal::PageHashes hashes_;
   std::shared_mutex hashes_mutex_;

@@ -175,6 +175,13 @@ bool OwnFile::is_taken() const {
   return false;
 }
 
+bool OwnFile::is_in_place() const {
+  struct stat ours{};
+  struct stat named{};
+  return ::fstat(descriptor_, &ours) == 0 && ::stat(path_.c_str(), &named) == 0 &&
+         ours.st_dev == named.st_dev && ours.st_ino == named.st_ino;
+}
+
 Status OwnFile::give_to(std::int64_t user, std::int64_t group) {
   if (::fchown(descriptor_, static_cast<uid_t>(user), static_cast<gid_t>(group)) == 0) return {};
   return fail(system_error(errno, "changing the owner of " + path_.string()));

@@ -43,6 +43,8 @@ class OwnFile {
   Status take_exclusively();
   /// Whether another process (or another open of ours) has taken it.
   [[nodiscard]] bool is_taken() const;
+  /// Whether the path still names this file: it was neither removed nor replaced.
+  [[nodiscard]] bool is_in_place() const;
   /// Gives the file to a user and group (-1: leave) and sets its permission bits.
   Status give_to(std::int64_t user, std::int64_t group);
   Status set_mode(std::uint32_t mode);

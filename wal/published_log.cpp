@@ -154,6 +154,16 @@ Result<std::unique_ptr<PublishedLog>> PublishedLog::open(const std::filesystem::
   return log;
 }
 
+Status PublishedLog::move_to_new_directory() {
+  auto state = SlotFile::open(directory_ / "state", kStateMagic, true);
+  if (!state) return fail(state.error());
+  if (Status taken = state->file().take_exclusively(); !taken) return taken;
+  const std::lock_guard lock(mutex_);
+  state_ = std::move(*state);
+  has_log_ = false;
+  return {};
+}
+
 Status PublishedLog::load() {
   auto record = state_.read();
   if (!record) return fail(record.error());

@@ -93,6 +93,12 @@ class PublishedLog {
   static Result<std::unique_ptr<PublishedLog>> open(const std::filesystem::path& directory,
                                                     const PublishedLogOptions& options);
 
+  /// Whether the directory is still the one that was opened.
+  [[nodiscard]] bool is_in_place() const { return state_.file().is_in_place(); }
+  /// Goes on in the directory that is there now. has_log() is false then: what comes next is
+  /// begin_log().
+  Status move_to_new_directory();
+
   /// False until the first begin_log().
   [[nodiscard]] bool has_log() const;
   [[nodiscard]] GenerationStart start() const;

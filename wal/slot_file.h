@@ -39,6 +39,7 @@ class SlotFile {
   /// Room behind the slots, for what the user of the file keeps there.
   static constexpr std::uint64_t kEndOfSlots = 2 * kSlotSize;
   OwnFile& file() noexcept { return file_; }
+  [[nodiscard]] const OwnFile& file() const noexcept { return file_; }
 
  private:
   OwnFile file_;
