@@ -13,14 +13,29 @@ using wal::ReplicaRecord;
 
 Result<std::unique_ptr<LocalReplica>> LocalReplica::open(const ReplicaOptions& options) {
   std::unique_ptr<LocalReplica> local(new LocalReplica(options));
-  auto side = wal::SlotFile::open(local->paths_.side, wal::kReplicaMagic, true);
-  if (!side) return fail(side.error());
-  local->side_ = std::move(*side);
-  if (Status taken = local->side_.file().take_exclusively(); !taken) return fail(taken.error());
-  auto bytes = local->side_.read();
-  if (!bytes) return fail(bytes.error());
-  if (*bytes) local->record_ = ReplicaRecord::decode(**bytes);
+  if (Status taken = local->take_side_file(); !taken) return fail(taken.error());
   return local;
+}
+
+Status LocalReplica::take_side_file() {
+  auto side = wal::SlotFile::open(paths_.side, wal::kReplicaMagic, true);
+  if (!side) return fail(side.error());
+  if (Status taken = side->file().take_exclusively(); !taken) return taken;
+  auto bytes = side->read();
+  if (!bytes) return fail(bytes.error());
+  side_ = std::move(*side);
+  record_ = *bytes ? ReplicaRecord::decode(**bytes) : std::nullopt;
+  return {};
+}
+
+Status LocalReplica::restore_side_file() {
+  if (side_.file().is_in_place()) return {};
+  const std::optional<ReplicaRecord> known = record_;
+  if (Status taken = take_side_file(); !taken) return taken;
+  // What is known of a file that is still there is worth more than a side file without a word.
+  const bool holds = known && known->kind == ReplicaRecord::Kind::kReplica &&
+                     known->file.same_file(wal::identify(paths_.database));
+  return !record_ && holds ? save(*known) : Status{};
 }
 
 LocalReplica::~LocalReplica() { detach(); }
@@ -136,6 +151,8 @@ Status LocalReplica::check_files() const {
     return fail(ErrorCode::kBusy,
                 "the local database was written to by another program, past SQLite");
   }
+  if (!side_.file().is_in_place())
+    return fail(ErrorCode::kBusy, paths_.side.string() + " was removed");
   return {};
 }
 

@@ -48,6 +48,8 @@ class LocalReplica : public ReplicaTarget {
 
   [[nodiscard]] const ReplicaPaths& paths() const noexcept { return paths_; }
   [[nodiscard]] bool database_exists() const { return wal::identify(paths_.database).exists(); }
+  /// Where the side file was removed or replaced: takes the one that is there now, or a new one.
+  Status restore_side_file();
   /// The record as it is in the side file; nothing when there is none.
   [[nodiscard]] const std::optional<wal::ReplicaRecord>& record() const noexcept { return record_; }
   Status save(const wal::ReplicaRecord& record);
@@ -64,7 +66,7 @@ class LocalReplica : public ReplicaTarget {
   void detach();
   [[nodiscard]] bool attached() const noexcept { return injector_ != nullptr; }
   wal::Injector& injector() noexcept { return *injector_; }
-  /// The three files are still those that were attached.
+  /// The three files are still those that were attached, and the side file is in its place.
   [[nodiscard]] Status check_files() const;
   /// Moves the position within the same state (the start of a generation is the end of the last).
   Status move_to(const Position& position);
@@ -91,6 +93,7 @@ class LocalReplica : public ReplicaTarget {
   };
 
   explicit LocalReplica(const ReplicaOptions& options) : options_(options), paths_(options.path) {}
+  Status take_side_file();
   Result<const wal::ReplicaPoint*> prove(wal::ReplicaRecord& record, const StopCheck& stop);
   Status adopt_point(const wal::ReplicaPoint& point);
   Status publish_onward();

@@ -242,10 +242,13 @@ void ReplicaEngine::run() {
 Status ReplicaEngine::follow(bool until_caught_up) {
   if (Status go_on = check_stop(); !go_on) return go_on;
   if (local_->attached()) {
-    if (Status same = local_->check_files(); !same) {
+    if (Status same = check_files(); !same) {
       log(LogLevel::kWarning, same.error().message + ": looking at it anew");
       let_go(false);
     }
+  }
+  if (!local_->attached()) {
+    if (Status restored = restore_own_files(); !restored) return restored;
   }
   if (!local_->attached() && local_->database_exists()) {
     if (Status opened = open_local(); !opened) return opened;
@@ -271,6 +274,28 @@ Status ReplicaEngine::follow(bool until_caught_up) {
   Status streamed = stream(from, image, until_caught_up);
   if (local_->attached()) local_->rollback();
   return streamed;
+}
+
+/// All files that we have open are still those under their names.
+Status ReplicaEngine::check_files() const {
+  if (Status same = local_->check_files(); !same) return same;
+  if (publication_ && !publication_->log().is_in_place())
+    return fail(ErrorCode::kBusy, local_->paths().published.string() + " was removed");
+  return {};
+}
+
+/// What we keep beside the local file may be gone with its directory: there is nothing to go on
+/// with in files that have no name any more.
+Status ReplicaEngine::restore_own_files() {
+  const auto directory = options_.path.parent_path();
+  std::error_code failed;
+  if (!std::filesystem::is_directory(directory, failed)) {
+    return fail(ErrorCode::kNotFound, "the directory " + directory.string() +
+                                          " is gone: put it back or make a new one, the replica "
+                                          "goes on by itself then");
+  }
+  if (Status restored = local_->restore_side_file(); !restored) return restored;
+  return publication_ ? publication_->restore_directory() : Status{};
 }
 
 Status ReplicaEngine::open_local() {
@@ -512,7 +537,7 @@ Result<std::chrono::milliseconds> ReplicaEngine::tick(StreamFollower& follower) 
   const auto now = Clock::now();
   if (now - last_file_check_ >= kTick) {
     last_file_check_ = now;
-    if (Status same = local_->check_files(); !same) return fail(same.error());
+    if (Status same = check_files(); !same) return fail(same.error());
   }
   if (Status maintained = maintain_if_due(now); !maintained) return fail(maintained.error());
   if (reader_since_ != Clock::time_point{} && now - reader_since_ >= kReaderWarning &&

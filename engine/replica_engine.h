@@ -42,6 +42,8 @@ class ReplicaEngine final : public Replica {
   void run();
   /// One connection from opening the file to the end of the stream.
   Status follow(bool until_caught_up);
+  [[nodiscard]] Status check_files() const;
+  Status restore_own_files();
   Status open_local();
   Status bootstrap();
   /// Leaves the pages that differ in the transaction under way; the stream completes it.
