@@ -85,6 +85,14 @@ TEST_F(ReplacedPrimary, Danger20_LogDeletedWhileServing) {
   expect_goes_on();
 }
 
+TEST_F(ReplacedPrimary, Danger20_WhatIsKeptForFollowersDeletedWhileServing) {
+  fs::remove_all(origin_ + "-walferry-log");
+  ASSERT_TRUE(primary_->wait_for_log("was removed: attaching anew"));
+  ASSERT_TRUE(primary_->wait_for_log("new log", 2));
+  expect_goes_on();
+  EXPECT_TRUE(fs::exists(origin_ + "-walferry-log/state"));
+}
+
 TEST_F(ReplacedPrimary, ForeignCheckpointWhileDownIsBridged) {
   change("before");
   primary_->kill_hard();

@@ -227,6 +227,14 @@ TEST_F(RestoredReplica, Danger20_FileDeletedWhileItIsFollowed) {
   expect_equal();
 }
 
+TEST_F(RestoredReplica, Danger20_SideFileDeletedWhileItIsFollowed) {
+  fs::remove(local_ + "-walferry");
+  ASSERT_TRUE(replica_->wait_for_log("local.db-walferry was removed"));
+  change("after");
+  expect_equal();
+  EXPECT_EQ(figure("reconciles"), 0U);
+}
+
 TEST_F(RestoredReplica, Danger20_FileDeletedWhileDown) {
   replica_->kill_hard();
   fs::remove(local_);

@@ -85,8 +85,9 @@ Finished walferry(std::vector<std::string> arguments) {
 }
 
 void Daemon::start() {
-  std::vector<std::string> command = arguments_;
-  command.insert(command.begin(), WALFERRY_PROGRAM);
+  std::vector<std::string> command = runner_;
+  command.emplace_back(WALFERRY_PROGRAM);
+  command.insert(command.end(), arguments_.begin(), arguments_.end());
   process_ = ChildProcess(command, {"/dev/null", log_});
 }
 

@@ -35,6 +35,8 @@ class Daemon {
   [[nodiscard]] bool running() { return process_.started() && !process_.poll(); }
   ChildProcess& process() noexcept { return process_; }
   void add_argument(const std::string& argument) { arguments_.push_back(argument); }
+  /// From the next start on this command runs the program.
+  void run_under(std::vector<std::string> command) { runner_ = std::move(command); }
 
   [[nodiscard]] std::string log() const;
   /// How often the text stands in the log.
@@ -43,6 +45,7 @@ class Daemon {
   [[nodiscard]] bool wait_for_log(const std::string& text, std::size_t times = 1) const;
 
  private:
+  std::vector<std::string> runner_;
   std::vector<std::string> arguments_;
   std::filesystem::path log_;
   ChildProcess process_;
