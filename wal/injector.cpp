@@ -40,8 +40,7 @@ Result<std::unique_ptr<Injector>> Injector::attach(const std::filesystem::path& 
   handle_options.test_vfs = options.test_vfs;
   auto opened = DatabaseHandle::open(path, handle_options);
   if (!opened) return fail(opened.error());
-  std::unique_ptr<Injector> injector(new Injector);
-  injector->handle_ = std::move(*opened);
+  std::unique_ptr<Injector> injector(new Injector(std::move(*opened)));
   injector->options_ = options;
   WalIndex& index = injector->handle_->index();
   injector->others_index_ = injector->handle_->another_index();
@@ -104,8 +103,8 @@ std::uint64_t Injector::log_bytes() const noexcept {
 }
 
 Status Injector::read_page(std::uint32_t page, std::span<std::byte> bytes) {
-  if (auto held = held_.find(page); held != held_.end()) {
-    std::memcpy(bytes.data(), held->second.data(), bytes.size());
+  if (const auto held = held_.find(page); !held.empty()) {
+    std::memcpy(bytes.data(), held.data(), bytes.size());
     return {};
   }
   auto frame = handle_->index().find_frame(page, header_.max_frame + spilled_frames_);
@@ -170,8 +169,7 @@ Result<Hash128> Injector::hash_all(const PageOneDisguise& disguise, std::uint32_
 Status Injector::add_page(std::uint32_t page, std::span<const std::byte> bytes) {
   if (page == lock_byte_page(page_size())) return {};
   if (!has_pages()) pending_root_ = root_;
-  auto& held = held_[page];
-  held.assign(bytes.begin(), bytes.end());
+  std::memcpy(held_.put(page).data(), bytes.data(), page_size());
   if (held_bytes() > options_.memory_budget) return spill();
   return {};
 }
@@ -205,11 +203,12 @@ Result<Hash128> Injector::contribution(std::uint32_t page) {
 
 /// Moves the pending root by the held pages.
 Status Injector::account_held() {
-  for (const auto& [page, bytes] : held_) {
+  for (std::size_t i = 0; i < held_.size(); ++i) {
+    const std::uint32_t page = held_.page_number(i);
     auto before = contribution(page);
     if (!before) return fail(before.error());
     pending_root_ -= *before;
-    pending_root_ += hash_page(page, bytes);
+    pending_root_ += hash_page(page, held_.page(i));
   }
   return {};
 }
@@ -275,71 +274,67 @@ Status Injector::begin_log() {
   return {};
 }
 
+/// Fills in the header of a held frame, as the next of the log's chain.
+void Injector::seal_frame(std::size_t index, std::uint32_t commit_page_count) {
+  const bool big = header_.big_endian_words != 0;
+  const auto raw = held_.frames(index, 1);
+  FrameHeader frame;
+  frame.page_number = held_.page_number(index);
+  frame.commit_page_count = commit_page_count;
+  frame.salts = header_.salts;
+  frame.encode(raw.data());
+  chain_ = extend_checksum(chain_, raw.first(8), big);
+  chain_ = extend_checksum(chain_, raw.subspan(kFrameHeaderSize), big);
+  frame.checksum = chain_;
+  frame.encode(raw.data());
+}
+
 /// Appends the held pages as frames behind the last one, published or spilled. With a commit page
 /// count the last of them is the commit frame.
 Status Injector::write_frames(std::uint32_t commit_page_count) {
   if (header_.max_frame == 0 && spilled_frames_ == 0) {
     if (Status begun = begin_log(); !begun) return begun;
   }
-  const std::size_t size = frame_size(page_size());
-  const std::size_t at_once = std::max<std::size_t>(1, kWriteBuffer / size);
-  const bool big = header_.big_endian_words != 0;
+  const std::size_t at_once = std::max<std::size_t>(1, kWriteBuffer / frame_size(page_size()));
   const std::uint32_t first = header_.max_frame + spilled_frames_ + 1;
-  std::uint32_t next = first;
-  std::size_t buffered = 0;
-  std::size_t left = held_.size();
-  buffer_.resize(std::min(at_once, left) * size);
-  std::vector<std::uint32_t> numbers;
-  numbers.reserve(held_.size());
-  for (const auto& [page, bytes] : held_) {
-    FrameHeader frame;
-    frame.page_number = page;
-    frame.commit_page_count = --left == 0 ? commit_page_count : 0;
-    frame.salts = header_.salts;
-    std::byte* raw = buffer_.data() + buffered * size;
-    frame.encode(raw);
-    std::memcpy(raw + kFrameHeaderSize, bytes.data(), bytes.size());
-    chain_ = extend_checksum(chain_, std::span<const std::byte>(raw, 8), big);
-    chain_ = extend_checksum(chain_,
-                             std::span<const std::byte>(raw + kFrameHeaderSize, page_size()), big);
-    frame.checksum = chain_;
-    frame.encode(raw);
-    numbers.push_back(page);
-    ++next;
-    if (++buffered == at_once || left == 0) {
-      const auto from = next - static_cast<std::uint32_t>(buffered);
-      const auto frames = std::span<const std::byte>(buffer_).first(buffered * size);
-      if (Status written = handle_->write_wal(frames, frame_offset(from, page_size())); !written)
-        return written;
-      buffered = 0;
+  for (std::size_t done = 0; done < held_.size(); done += at_once) {
+    const std::size_t n = std::min(at_once, held_.size() - done);
+    for (std::size_t i = done; i < done + n; ++i) {
+      seal_frame(i, i + 1 == held_.size() ? commit_page_count : 0);
     }
+    const auto from = static_cast<std::uint32_t>(first + done);
+    if (Status written = handle_->write_wal(held_.frames(done, n), frame_offset(from, page_size()));
+        !written)
+      return written;
   }
-  for (std::uint32_t i = 0; i < numbers.size(); ++i) {
-    if (Status entered = handle_->index().append(first + i, numbers[i]); !entered) return entered;
+  for (std::size_t i = 0; i < held_.size(); ++i) {
+    const auto frame = static_cast<std::uint32_t>(first + i);
+    if (Status entered = handle_->index().append(frame, held_.page_number(i)); !entered)
+      return entered;
   }
-  spilled_frames_ = next - 1 - header_.max_frame;
+  spilled_frames_ += static_cast<std::uint32_t>(held_.size());
   return {};
 }
 
 Status Injector::spill() {
   if (Status accounted = account_held(); !accounted) return accounted;
-  for (const auto& [page, bytes] : held_) {
-    if (page > page_count_) spilled_new_.add(page);
+  for (std::size_t i = 0; i < held_.size(); ++i) {
+    if (held_.page_number(i) > page_count_) spilled_new_.add(held_.page_number(i));
   }
   // Page 1 stays in memory: it is disguised only once, at the end, and there is always a page
   // left to carry the commit.
   std::vector<std::byte> page_one;
-  if (auto found = held_.find(1); found != held_.end()) {
+  if (const auto held = held_.find(1); !held.empty()) {
     auto before = contribution(1);
     if (!before) return fail(before.error());
     pending_root_ += *before;
-    pending_root_ -= hash_page(1, found->second);
-    page_one = std::move(found->second);
-    held_.erase(found);
+    pending_root_ -= hash_page(1, held);
+    page_one.assign(held.begin(), held.end());
+    held_.erase(1);
   }
   Status written = write_frames(0);
   held_.clear();
-  if (!page_one.empty()) held_.emplace(1, std::move(page_one));
+  if (!page_one.empty()) std::memcpy(held_.put(1).data(), page_one.data(), page_one.size());
   return written;
 }
 
@@ -352,7 +347,7 @@ Status Injector::hold_page_one_again() {
 
 Status Injector::commit(const CommitRequest& request) {
   if (Status same = handle_->check_process(); !same) return same;
-  std::erase_if(held_, [&](const auto& held) { return held.first > request.page_count; });
+  held_.erase_beyond(request.page_count);
   // There must be a page to carry the commit; and after another history page 1 must carry another
   // schema cookie, even if nothing else of it changed.
   if (held_.empty() || (request.other_history && !held_.contains(1))) {
@@ -370,8 +365,8 @@ Status Injector::commit(const CommitRequest& request) {
   }
   const PageOneDisguise disguise_before = disguise_;
   PageOneDisguise disguise_after = disguise_;
-  if (auto page_one = held_.find(1); page_one != held_.end()) {
-    disguise_page_one(page_one->second, request.other_history);
+  if (const auto page_one = held_.find(1); !page_one.empty()) {
+    disguise_page_one(page_one, request.other_history);
     disguise_after = disguise_;
     disguise_ = disguise_before;
   }
@@ -464,7 +459,7 @@ Status Injector::remove_guard() {
   std::vector<std::byte> page(page_size());
   if (Status read = read_page(1, page); !read) return read;
   page[kWriteVersionOffset] = kWalVersionByte;
-  held_[1] = std::move(page);
+  std::memcpy(held_.put(1).data(), page.data(), page.size());
   if (Status written = write_frames(page_count_); !written) return rollback(), written;
   IndexHeader next = header_;
   next.max_frame += spilled_frames_;

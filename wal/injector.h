@@ -21,11 +21,11 @@
 #include <optional>
 #include <shared_mutex>
 #include <span>
-#include <unordered_map>
 #include <vector>
 
 #include "wal/backfill.h"
 #include "wal/database_handle.h"
+#include "wal/held_frames.h"
 #include "wal/page_hash.h"
 #include "wal/page_set.h"
 #include "wal/replica_record.h"
@@ -114,11 +114,13 @@ class Injector {
   Status remove_guard();
 
  private:
-  Injector() = default;
+  explicit Injector(std::unique_ptr<DatabaseHandle> handle)
+      : handle_(std::move(handle)), held_(handle_->page_size()) {}
 
   Result<Hash128> contribution(std::uint32_t page);
   Status account_held();
   Result<Hash128> dropped_pages(std::uint32_t page_count);
+  void seal_frame(std::size_t index, std::uint32_t commit_page_count);
   Status write_frames(std::uint32_t commit_page_count);
   Status begin_log();
   Status spill();
@@ -136,13 +138,12 @@ class Injector {
   Hash128 root_;
   PageOneDisguise disguise_;
 
-  std::unordered_map<std::uint32_t, std::vector<std::byte>> held_;
+  HeldFrames held_;
   std::uint32_t spilled_frames_ = 0;  ///< frames of the transaction behind the last published one
   PageSet spilled_new_;               ///< spilled pages beyond page_count_
   std::uint32_t covered_ = 0;         ///< covers() has found every page up to here
   Checksum chain_;                    ///< after the spilled frames
   Hash128 pending_root_;
-  Bytes buffer_;  ///< frames on their way to the WAL
   std::vector<std::byte> old_page_;
   std::shared_mutex publish_mutex_;         ///< read_page_for_others() against publish and restart
   std::unique_ptr<WalIndex> others_index_;  ///< maps regions on its own, for read_page_for_others()

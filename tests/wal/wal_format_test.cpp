@@ -55,11 +55,19 @@ class WalFormat : public testing::Test {
 };
 
 TEST(WalChecksum, FollowsTheFormulaInBothByteOrders) {
-  Image bytes(8 * 97);
-  for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::byte>(i * 131 + 7);
-  for (const bool big : {false, true}) {
-    EXPECT_EQ(extend_checksum({3, 9}, bytes, big), plain_checksum({3, 9}, bytes, big));
-    EXPECT_EQ(extend_checksum({3, 9}, {}, big), (Checksum{3, 9}));
+  Image bytes(8 * 1297);
+  std::uint32_t state = 7;
+  for (auto& byte : bytes)
+    byte = static_cast<std::byte>((state = state * 1664525 + 1013904223) >> 24);
+  // Below, at and beyond the blocks that are taken at once, and not aligned to them.
+  for (const std::size_t size :
+       std::initializer_list<std::size_t>{0, 8, 24, 504, 512, 520, 1024, 4096, 8 * 1297 - 8}) {
+    const auto part = std::span(bytes).subspan(8, size);
+    for (const bool big : {false, true}) {
+      EXPECT_EQ(extend_checksum({0xfffffff3, 9}, part, big),
+                plain_checksum({0xfffffff3, 9}, part, big))
+          << size;
+    }
   }
   EXPECT_NE(extend_checksum({}, bytes, false), extend_checksum({}, bytes, true));
   EXPECT_EQ(Checksum::unpack(Checksum{0x12345678, 0x9abcdef0}.packed()),
