@@ -89,13 +89,19 @@ for round in 1 2 3; do
   echo "$((received >> 20)) MiB: curl ${curl_rate} MiB/s, walferry ${ferry_rate} MiB/s, ratio $(ratio "$ferry_rate" "$curl_rate")"
 done
 
-echo "== point reads on a replica during sync (100 commits per second), beside the same file idle"
+# Each commit makes a reader drop its page cache, whoever wrote it. So besides the idle file there is
+# a plain copy that a local program writes to as often, with no walferry near.
+echo "== point reads on a replica during sync (100 commits per second), beside the same file idle, and beside a plain file written as often"
 "$walferry" replicate "http://127.0.0.1:$port" local.db --log-level error & follow=$!; pids+=("$follow"); sleep 1
+rm -f copy.db; "$walferry" copy local.db plain.db
+reads_beside() {
+  "$probe" commits "$2" "$((seconds + 1))" 10000 >/dev/null & writer=$!; pids+=("$writer"); sleep 0.5
+  local rate; rate=$("$probe" reads "$1" "$seconds"); wait "$writer"; echo "${rate#*=}"
+}
 for round in 1 2 3; do
   idle=$("$probe" reads local.db "$seconds"); idle=${idle#*=}
-  "$probe" commits big.db "$((seconds + 1))" 10000 >/dev/null & writer=$!; pids+=("$writer"); sleep 0.5
-  busy=$("$probe" reads local.db "$seconds"); busy=${busy#*=}
-  wait "$writer"
-  echo "idle $idle/s, during sync $busy/s, ratio $(ratio "$busy" "$idle")"
+  busy=$(reads_beside local.db big.db)
+  plain=$(reads_beside plain.db plain.db)
+  echo "idle $idle/s, during sync $busy/s, ratio $(ratio "$busy" "$idle"); plain file beside a writer $plain/s, ratio of sync to it $(ratio "$busy" "$plain")"
 done
 "$walferry" verify local.db "http://127.0.0.1:$port"

@@ -24,6 +24,8 @@ constexpr auto kRestartRetry = 200us;
 constexpr std::uint32_t kHashPages = 64;
 constexpr std::uint32_t kSumPages = 256;
 constexpr std::size_t kWriteBuffer = 1u << 20;
+constexpr std::uint32_t kReadAhead = 64u << 10;
+constexpr std::uint32_t kGapPages = 8;  ///< pages left out that do not end a run
 
 /// The cookie for another schema: the primary's, where that is beyond all that this file has shown.
 /// Local cookies only count up, so that a reader never meets one that it knows from another schema,
@@ -192,17 +194,42 @@ Result<Hash128> Injector::contribution(std::uint32_t page) {
   if (page == lock_byte_page(page_size())) return Hash128{};
   auto frame = handle_->index().find_frame(page, header_.max_frame + spilled_frames_);
   if (!frame) return fail(frame.error());
+  if (*frame == 0) {
+    auto bytes = old_page_of_file(page);
+    if (!bytes) return fail(bytes.error());
+    return hash_page(page, *bytes, disguise_);
+  }
   old_page_.resize(page_size());
-  const Status read =
-      *frame != 0
-          ? handle_->read_wal(old_page_, frame_offset(*frame, page_size()) + kFrameHeaderSize)
-          : handle_->read_database(old_page_, std::uint64_t{page - 1} * page_size());
-  if (!read) return fail(read.error());
+  if (Status read =
+          handle_->read_wal(old_page_, frame_offset(*frame, page_size()) + kFrameHeaderSize);
+      !read)
+    return fail(read.error());
   return hash_page(page, old_page_, disguise_);
+}
+
+/// Most transactions of a catch-up touch pages one after another: a read brings those that follow,
+/// the more of them the longer that was right.
+Result<std::span<const std::byte>> Injector::old_page_of_file(std::uint32_t page) {
+  if (page < ahead_first_ || page >= ahead_first_ + ahead_pages_) {
+    const std::uint32_t expected = ahead_first_ + ahead_pages_;
+    const bool goes_on = ahead_pages_ != 0 && page >= expected && page - expected < kGapPages;
+    const std::uint32_t most = std::max(1u, kReadAhead / page_size());
+    const std::uint32_t count = std::min(goes_on ? std::min(2 * ahead_pages_, most) : 1,
+                                         std::max(page_count_, page) - page + 1);
+    ahead_.resize(std::size_t{count} * page_size());
+    ahead_pages_ = 0;
+    if (Status read = handle_->read_database(ahead_, std::uint64_t{page - 1} * page_size()); !read)
+      return fail(read.error());
+    ahead_first_ = page;
+    ahead_pages_ = count;
+  }
+  return std::span<const std::byte>(ahead_).subspan(std::size_t{page - ahead_first_} * page_size(),
+                                                    page_size());
 }
 
 /// Moves the pending root by the held pages.
 Status Injector::account_held() {
+  ahead_pages_ = 0;  // the file may have moved on since
   for (std::size_t i = 0; i < held_.size(); ++i) {
     const std::uint32_t page = held_.page_number(i);
     auto before = contribution(page);

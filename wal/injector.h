@@ -118,6 +118,7 @@ class Injector {
       : handle_(std::move(handle)), held_(handle_->page_size()) {}
 
   Result<Hash128> contribution(std::uint32_t page);
+  Result<std::span<const std::byte>> old_page_of_file(std::uint32_t page);
   Status account_held();
   Result<Hash128> dropped_pages(std::uint32_t page_count);
   void seal_frame(std::size_t index, std::uint32_t commit_page_count);
@@ -145,6 +146,9 @@ class Injector {
   Checksum chain_;                    ///< after the spilled frames
   Hash128 pending_root_;
   std::vector<std::byte> old_page_;
+  std::vector<std::byte> ahead_;  ///< pages of the file from ahead_first_ on, read for their hashes
+  std::uint32_t ahead_first_ = 0;
+  std::uint32_t ahead_pages_ = 0;
   std::shared_mutex publish_mutex_;         ///< read_page_for_others() against publish and restart
   std::unique_ptr<WalIndex> others_index_;  ///< maps regions on its own, for read_page_for_others()
   std::mutex others_mutex_;
