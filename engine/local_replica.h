@@ -97,6 +97,7 @@ class LocalReplica : public ReplicaTarget {
   Result<const wal::ReplicaPoint*> prove(wal::ReplicaRecord& record, const StopCheck& stop);
   Status adopt_point(const wal::ReplicaPoint& point);
   Status publish_onward();
+  Status begin_empty_generations(std::uint64_t until);
   Status hash_into_publication(const StopCheck& stop);
 
   ReplicaOptions options_;

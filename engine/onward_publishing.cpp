@@ -18,11 +18,19 @@ Status LocalReplica::serve_onward(std::shared_ptr<Publication> publication, cons
   publication_ = std::move(publication);
   const wal::ReplicaPoint& point = record_->points.front();
   wal::PublishedLog& log = publication_->log();
+  const Position tail = log.tail().position;
+  // The start of a generation is the same state as the end of the one before.
+  const bool stepped_on = point.position.log == tail.log && point.position.frame == 0 &&
+                          point.position.generation > tail.generation &&
+                          point.position.checksum == tail.checksum;
   bool same =
-      log.has_log() && log.tail().position == point.position && log.drop_unfinished().has_value();
+      log.has_log() && (tail == point.position || stepped_on) && log.drop_unfinished().has_value();
   if (same) {
     const std::shared_lock lock(publication_->hashes_mutex());
     same = publication_->hashes().root() == point.root;
+  }
+  if (same) {
+    if (Status begun = begin_empty_generations(point.position.generation); !begun) return begun;
   }
   if (!same) {
     if (Status hashed = hash_into_publication(stop); !hashed) return hashed;
@@ -61,6 +69,23 @@ Status LocalReplica::hash_into_publication(const StopCheck& stop) {
   return {};
 }
 
+/// Ends the publication's generation and those after it, up to this one, without a frame. One by
+/// one: the lists of a log are without a gap.
+Status LocalReplica::begin_empty_generations(std::uint64_t until) {
+  wal::PublishedLog& log = publication_->log();
+  for (wal::LogTail tail = log.tail(); tail.position.generation < until; tail = log.tail()) {
+    wal::GenerationStart start;
+    start.log = tail.position.log;
+    start.generation = tail.position.generation + 1;
+    start.checksum = tail.position.checksum;
+    start.root = tail.root;
+    start.page_size = tail.page_size;
+    start.page_count = tail.page_count;
+    if (Status begun = log.begin_generation(start, {}); !begun) return begun;
+  }
+  return {};
+}
+
 /// After a commit: what it was made of goes to the publication, in the order it was received.
 Status LocalReplica::publish_onward() {
   wal::PublishedLog& log = publication_->log();
@@ -94,17 +119,7 @@ Status LocalReplica::publish_onward() {
     publication_->wake_all();
   }
   for (QueuedBatch& batch : onward_queue_) {
-    const wal::LogTail tail = log.tail();
-    if (batch.header.generation != tail.position.generation) {
-      wal::GenerationStart start;
-      start.log = tail.position.log;
-      start.generation = batch.header.generation;
-      start.checksum = batch.header.checksum_before;
-      start.root = tail.root;
-      start.page_size = tail.page_size;
-      start.page_count = tail.page_count;
-      if (Status begun = log.begin_generation(start, {}); !begun) return begun;
-    }
+    if (Status begun = begin_empty_generations(batch.header.generation); !begun) return begun;
     if (Status published = publication_->publish_received(batch.header, batch.payload); !published)
       return published;
   }

@@ -83,6 +83,24 @@ TEST_F(Danger25_ReplicaOfAReplica, GoesOnWhereTheLocalFileWasReplacedByAnOlderOn
   EXPECT_EQ(second_.count_in_log("bootstrapping"), 1U);
 }
 
+TEST_F(Danger25_ReplicaOfAReplica, FollowsOverRestartsOfThePrimaryWithoutAWrite) {
+  change(5);
+  expect_both_equal();
+  EXPECT_EQ(second_.stop(), 0);
+  EXPECT_EQ(replica_->stop(), 0);
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(primary_->stop(), 0);
+    sql(origin_, "PRAGMA wal_checkpoint(TRUNCATE);");
+    ASSERT_NO_FATAL_FAILURE(serve());
+  }
+  change(1);
+  replica_->start();
+  ASSERT_NO_FATAL_FAILURE(expect_equal());
+  second_.start();
+  expect_both_equal();
+  EXPECT_EQ(second_.count_in_log("pages differ"), 0U);
+}
+
 TEST_F(Danger25_ReplicaOfAReplica, HearsOfTheReplicaWhileNothingIsWritten) {
   ReplicaDaemon third(onward_url(), directory_ / "third.db", directory_ / "third.log",
                       {"--idle-timeout", "15s"});

@@ -244,6 +244,26 @@ TEST_F(StreamFollowerTest, GoesOnInTheNextGeneration) {
                                                  "commit 8.1 of 2 pages"));
 }
 
+// Those of a primary that was restarted twice without a write in between.
+TEST_F(StreamFollowerTest, StepsOverGenerationsWithoutAFrame) {
+  start();
+  take_and_flush(builder_.commit({1}));
+  builder_.end_generation();
+  builder_.end_generation();
+  builder_.end_generation();
+  take_and_flush(builder_.commit({2}));
+  EXPECT_THAT(target_.take_events(), ElementsAre("commit 5.1 of 1 pages", "commit 8.1 of 1 pages"));
+  builder_.end_generation();
+  builder_.end_generation();
+  ASSERT_TRUE(take_tail(builder_.position()));
+  EXPECT_EQ(follower_->committed(), builder_.position());
+  EXPECT_TRUE(follower_->caught_up());
+  // Not over a bridge: the state there is another.
+  builder_.end_generation();
+  builder_.bridge_to_next_generation();
+  expect_refused(take(builder_.commit({3})), "do not fit on position");
+}
+
 TEST_F(StreamFollowerTest, StepsIntoAGenerationThatIsStillEmpty) {
   start();
   take_and_flush(builder_.commit({1}));
@@ -396,7 +416,7 @@ TEST_F(StreamFollowerTest, RefusesFramesOutOfOrder) {
 }
 
 TEST_F(StreamFollowerTest, RefusesFramesOfAnotherGeneration) {
-  for (const std::uint64_t generation : {std::uint64_t{4}, std::uint64_t{7}, UINT64_MAX}) {
+  for (const std::uint64_t generation : {std::uint64_t{4}, std::uint64_t{2'000}, UINT64_MAX}) {
     start();
     builder_.stand_at({kLog, generation, 0, kFrom.checksum});
     expect_refused(take(builder_.commit({1})), "where the next after (5, 0) should be");
