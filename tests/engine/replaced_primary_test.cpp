@@ -26,6 +26,14 @@ class ReplacedPrimary : public FerryTest {
   void change(const std::string& text) {
     sql(origin_, "UPDATE t SET text = '" + text + "' || id WHERE id % 50 = 0;");
   }
+  /// With nothing in the WAL the file alone is the database, so that it can be replaced alone.
+  template <class Meanwhile>
+  void serve_over_an_empty_log(Meanwhile meanwhile) {
+    EXPECT_EQ(primary_->stop(), 0);
+    sql(origin_, "PRAGMA wal_checkpoint(TRUNCATE);");
+    meanwhile();
+    ASSERT_NO_FATAL_FAILURE(serve());
+  }
   void expect_goes_on() {
     expect_equal();
     change("after");
@@ -51,6 +59,58 @@ TEST_F(ReplacedPrimary, Danger20_ByCopyInPlaceWhileServing) {
   ASSERT_TRUE(primary_->wait_for_log("attaching anew"));
   expect_goes_on();
   EXPECT_EQ(StockDatabase(local_).number("SELECT count(*) FROM t WHERE text LIKE 'later%'"), 0);
+}
+
+TEST_F(ReplacedPrimary, Danger20_ByMoveWithEqualSizeAndTimesWhileServing) {
+  const std::string twin = directory_ / "twin.db";
+  ASSERT_NO_FATAL_FAILURE(serve_over_an_empty_log([&] {
+    fs::copy_file(origin_, twin);
+    sql(twin,
+        "UPDATE t SET text = 'twins' || id WHERE id % 50 = 0; PRAGMA wal_checkpoint(TRUNCATE);");
+  }));
+  ASSERT_EQ(size_of(twin), size_of(origin_));
+  fs::last_write_time(twin, fs::last_write_time(origin_));
+  fs::rename(twin, origin_);
+  ASSERT_TRUE(primary_->wait_for_log("the database file was replaced"));
+  expect_goes_on();
+}
+
+TEST_F(ReplacedPrimary, Danger20_ByCopyUnderAnEmptyLogWhileServing) {
+  ASSERT_NO_FATAL_FAILURE(serve_over_an_empty_log([] {}));
+  fs::copy_file(backup_, origin_, fs::copy_options::overwrite_existing);
+  ASSERT_TRUE(primary_->wait_for_log("written to by another program, past SQLite"));
+  expect_goes_on();
+}
+
+TEST_F(ReplacedPrimary, Danger20_ByCopyInPlaceWhileDown) {
+  EXPECT_EQ(primary_->stop(), 0);
+  remove_log(origin_);
+  fs::copy_file(backup_, origin_, fs::copy_options::overwrite_existing);
+  ASSERT_NO_FATAL_FAILURE(serve());
+  expect_goes_on();
+}
+
+// The log stands, frame by frame; what lies below it does not.
+TEST_F(ReplacedPrimary, Danger20_ByAnOlderFileUnderItsLogAfterAKill) {
+  sql(origin_, filled_table("u", 500, 300));
+  expect_equal();
+  EXPECT_EQ(primary_->stop(), 0);
+  const std::string older = directory_ / "older.db";
+  fs::copy_file(origin_, older);
+  ASSERT_NO_FATAL_FAILURE(serve());
+  change("newer");
+  expect_equal();
+  ASSERT_NO_FATAL_FAILURE(serve_over_an_empty_log([] {}));
+  sql(origin_, "UPDATE u SET text = 'in the log' WHERE id < 5;");
+  expect_equal();
+  primary_->kill_hard();
+  ASSERT_EQ(size_of(older), size_of(origin_));
+  fs::copy_file(older, origin_, fs::copy_options::overwrite_existing);
+  ASSERT_NO_FATAL_FAILURE(serve());
+  expect_equal();
+  EXPECT_EQ(StockDatabase(local_).number("SELECT count(*) FROM t WHERE text LIKE 'newer%'"), 0);
+  EXPECT_EQ(StockDatabase(local_).number("SELECT count(*) FROM u WHERE text = 'in the log'"), 4);
+  expect_goes_on();
 }
 
 TEST_F(ReplacedPrimary, Danger20_ByMoveWhileDown) {
@@ -85,6 +145,26 @@ TEST_F(ReplacedPrimary, Danger20_LogDeletedWhileServing) {
   expect_goes_on();
 }
 
+TEST_F(ReplacedPrimary, Danger20_OnlyTheWalDeletedWhileServing) {
+  fs::remove(origin_ + "-wal");
+  ASSERT_TRUE(primary_->wait_for_log("the -wal file was removed: attaching anew"));
+  expect_goes_on();
+}
+
+// Programs that come later share another wal-index: what they commit would not be heard of.
+TEST_F(ReplacedPrimary, Danger20_OnlyTheSharedMemoryDeletedWhileServing) {
+  fs::remove(origin_ + "-shm");
+  ASSERT_TRUE(primary_->wait_for_log("the -shm file was removed: attaching anew"));
+  expect_goes_on();
+}
+
+TEST_F(ReplacedPrimary, Danger20_PageHashesDeletedWhileDown) {
+  EXPECT_EQ(primary_->stop(), 0);
+  fs::remove(origin_ + "-walferry-log/hashes");
+  ASSERT_NO_FATAL_FAILURE(serve());
+  expect_goes_on();
+}
+
 TEST_F(ReplacedPrimary, Danger20_WhatIsKeptForFollowersDeletedWhileServing) {
   fs::remove_all(origin_ + "-walferry-log");
   ASSERT_TRUE(primary_->wait_for_log("was removed: attaching anew"));
@@ -102,6 +182,18 @@ TEST_F(ReplacedPrimary, ForeignCheckpointWhileDownIsBridged) {
   ASSERT_NO_FATAL_FAILURE(serve());
   expect_goes_on();
   EXPECT_EQ(primary_->count_in_log("begins new log"), 0U);
+  EXPECT_EQ(figure("reconciles"), 0U);
+}
+
+TEST_F(ReplacedPrimary, RestartsWithoutAWriteInBetweenAreSteppedOver) {
+  EXPECT_EQ(replica_->stop(), 0);
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_NO_FATAL_FAILURE(serve_over_an_empty_log([] {}));
+  }
+  change("after");
+  replica_->start();
+  expect_goes_on();
+  EXPECT_EQ(primary_->count_in_log("bridge the gap"), 0U);
   EXPECT_EQ(figure("reconciles"), 0U);
 }
 
@@ -129,9 +221,13 @@ class Danger21_LongAway : public FerryTest {
   }
 };
 
-TEST_F(Danger21_LongAway, CatchesUpOverTenGenerationsAndARestartWithLittleTraffic) {
+// Whether the frames of all generations are kept or only the lists of their pages.
+class Danger21_Retention : public Danger21_LongAway,
+                           public testing::WithParamInterface<std::string> {};
+
+TEST_P(Danger21_Retention, CatchesUpOverTenGenerationsAndARestartWithLittleTraffic) {
   sql(origin_, "PRAGMA journal_mode=WAL;" + filled_table("t", 20'000, 380));
-  ASSERT_NO_FATAL_FAILURE(serve({"--wal-limit", "256K", "--retention", "512K"}));
+  ASSERT_NO_FATAL_FAILURE(serve({"--wal-limit", "256K", "--retention", GetParam()}));
   ASSERT_EQ(sync_once().exit_code, 0);
   const std::string before = directory_ / "before.db";
   fs::copy_file(local_, before);
@@ -166,6 +262,9 @@ TEST_F(Danger21_LongAway, CatchesUpOverTenGenerationsAndARestartWithLittleTraffi
   EXPECT_EQ(figure("reconciles"), 0U);
   EXPECT_LE(fetched, differing * 4096 * 11 / 10 + 64 * 1024) << differing << " pages differ";
 }
+
+INSTANTIATE_TEST_SUITE_P(Retention, Danger21_Retention, testing::Values("512K", "64M"),
+                         [](const auto& instance) { return instance.param; });
 
 TEST_F(Danger21_LongAway, CatchesUpWhereTheHistoryIsNotKeptAnyMore) {
   sql(origin_, "PRAGMA journal_mode=WAL;" + filled_table("t", 20'000, 380));

@@ -2,6 +2,9 @@
 // ours, copies that are, restored backups, deleted logs, flipped bytes.
 #include <gtest/gtest.h>
 
+#include <fstream>
+
+#include "tests/support/damaging_proxy.h"
 #include "tests/support/ferry_fixture.h"
 
 namespace walferry::tests {
@@ -36,7 +39,16 @@ TEST_F(ReplicaFile, RefusesWritesWithTheDaemonRunningAndStopped) {
   EXPECT_EQ(figure("reconciles"), 0U);
 }
 
-class ForeignFile : public FerryTest {
+TEST_F(ReplicaFile, Danger20_AGuardThatWasTakenAwayIsPutBack) {
+  begin(filled_table("t", 100, 100));
+  EXPECT_EQ(replica_->stop(), 0);
+  std::fstream(local_, std::ios::binary | std::ios::in | std::ios::out).seekp(18).put('\x02');
+  replica_->start();
+  expect_equal();
+  expect_writes_refused();
+}
+
+class Danger20_ForeignFile : public FerryTest {
  protected:
   void SetUp() override {
     sql(origin_, "PRAGMA journal_mode=WAL;" + filled_table("t", 100, 100));
@@ -44,7 +56,7 @@ class ForeignFile : public FerryTest {
   }
 };
 
-TEST_F(ForeignFile, AnotherDatabaseIsRefusedAndUntouched) {
+TEST_F(Danger20_ForeignFile, AnotherDatabaseIsRefusedAndUntouched) {
   sql(local_, filled_table("customers", 300, 200));
   const std::string before = content_of(local_);
   const Finished refused = sync_once();
@@ -57,7 +69,7 @@ TEST_F(ForeignFile, AnotherDatabaseIsRefusedAndUntouched) {
   EXPECT_EQ(difference_of_files(origin_, local_), "");
 }
 
-TEST_F(ForeignFile, LiveWalOfAnotherDatabaseIsUntouched) {
+TEST_F(Danger20_ForeignFile, LiveWalOfAnotherDatabaseIsUntouched) {
   StockDatabase other(local_);
   other.run("PRAGMA journal_mode=WAL;" + filled_table("customers", 300, 200));
   EXPECT_EQ(sync_once().exit_code, 4);
@@ -66,7 +78,7 @@ TEST_F(ForeignFile, LiveWalOfAnotherDatabaseIsUntouched) {
   EXPECT_EQ(other.text("PRAGMA integrity_check"), "ok");
 }
 
-TEST_F(ForeignFile, TextIsRefusedAndUntouched) {
+TEST_F(Danger20_ForeignFile, TextIsRefusedAndUntouched) {
   const std::string text(5000, 'x');
   write_content(local_, text);
   const Finished refused = sync_once();
@@ -74,7 +86,7 @@ TEST_F(ForeignFile, TextIsRefusedAndUntouched) {
   EXPECT_EQ(content_of(local_), text);
 }
 
-TEST_F(ForeignFile, DirectoryIsRefusedAndUntouched) {
+TEST_F(Danger20_ForeignFile, DirectoryIsRefusedAndUntouched) {
   fs::create_directory(local_);
   const Finished refused = sync_once();
   EXPECT_NE(refused.exit_code, 0);
@@ -82,12 +94,27 @@ TEST_F(ForeignFile, DirectoryIsRefusedAndUntouched) {
   EXPECT_TRUE(fs::is_empty(local_));
 }
 
-TEST_F(ForeignFile, LeftOverWalIsNotAppliedToTheFirstCopy) {
+TEST_F(Danger20_ForeignFile, LeftOverWalIsNotAppliedToTheFirstCopy) {
   write_content(local_ + "-wal", "left over");
   const Finished refused = sync_once();
   EXPECT_EQ(refused.exit_code, 4) << refused.error;
   EXPECT_EQ(content_of(local_ + "-wal"), "left over");
   EXPECT_FALSE(fs::exists(local_));
+}
+
+TEST_F(Danger20_ForeignFile, OneThatAppearsDuringTheFirstCopyIsUntouched) {
+  DamagingProxy proxy(primary_->port(), 1);
+  proxy.set_rate(100'000);
+  ReplicaDaemon replica("http://127.0.0.1:" + std::to_string(proxy.port()) + "/db/app.db", local_,
+                        directory_ / "replica.log");
+  replica.start();
+  ASSERT_TRUE(wait_until([&] { return size_of(local_ + "-walferry-part") > 0; }));
+  sql(local_, filled_table("customers", 300, 200));
+  const std::string before = content_of(local_);
+  proxy.set_rate(0);
+  EXPECT_EQ(replica.process().wait(), 4) << replica.log();
+  EXPECT_NE(replica.log().find("has appeared while it was being fetched"), std::string::npos);
+  EXPECT_EQ(content_of(local_), before);
 }
 
 class Adoption : public FerryTest {
@@ -206,6 +233,13 @@ TEST_F(RestoredReplica, Danger20_ReplacedByMoveWhileItIsFollowed) {
 TEST_F(RestoredReplica, Danger20_LogDeletedWhileItIsFollowed) {
   fs::remove(local_ + "-wal");
   ASSERT_TRUE(replica_->wait_for_log("-wal"));
+  change("after");
+  expect_equal();
+}
+
+TEST_F(RestoredReplica, Danger20_SharedMemoryDeletedWhileItIsFollowed) {
+  fs::remove(local_ + "-shm");
+  ASSERT_TRUE(replica_->wait_for_log("-shm file was removed"));
   change("after");
   expect_equal();
 }
