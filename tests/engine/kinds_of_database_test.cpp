@@ -23,6 +23,57 @@ INSTANTIATE_TEST_SUITE_P(PageSize, Danger23_EveryPageSize,
                          testing::Values(512, 1024, 2048, 4096, 8192, 16384, 32768, 65536),
                          testing::PrintToStringParamName());
 
+// SQLite neither reads nor writes the page at 1 GiB, which holds its locks.
+class Danger23_AroundAGibibyte : public FerryTest {
+ protected:
+  void begin_beyond(int page_size) {
+    sql(origin_, "PRAGMA page_size=" + std::to_string(page_size) +
+                     "; PRAGMA journal_mode=OFF; CREATE TABLE big(x);"
+                     "INSERT INTO big VALUES(zeroblob(540000000)), (zeroblob(540000000));"
+                     "PRAGMA journal_mode=WAL;");
+    ASSERT_GT(size_of(origin_), 1U << 30);
+    ASSERT_NO_FATAL_FAILURE(serve());
+    follow();
+    expect_proven();
+  }
+  // Not row by row: that would take gigabytes.
+  void expect_proven() {
+    ASSERT_TRUE(wait_until_equal(*primary_, *replica_)) << replica_->status();
+    const Finished verified = walferry({"verify", local_, primary_->url()});
+    EXPECT_EQ(verified.exit_code, 0) << verified.output << verified.error;
+  }
+};
+
+class Danger23_BeyondAGibibyte : public Danger23_AroundAGibibyte,
+                                 public testing::WithParamInterface<int> {};
+
+TEST_P(Danger23_BeyondAGibibyte, IsFollowed) {
+  ASSERT_NO_FATAL_FAILURE(begin_beyond(GetParam()));
+  EXPECT_EQ(size_of(local_), size_of(origin_));
+  sql(origin_, filled_table("t", 2000, 300) + "DELETE FROM t WHERE id % 3 = 0;");
+  ASSERT_NO_FATAL_FAILURE(expect_proven());
+  {
+    StockDatabase local(local_, SQLITE_OPEN_READONLY);
+    EXPECT_EQ(local.text("PRAGMA quick_check"), "ok");
+    EXPECT_EQ(local.number("SELECT count(*) FROM t"), 1334);
+  }
+  EXPECT_EQ(replica_->stop(), 0);
+  std::filesystem::remove(local_ + "-walferry");
+  replica_->start();  // compares the hashes of all pages
+  ASSERT_NO_FATAL_FAILURE(expect_proven());
+  EXPECT_EQ(replica_->count_in_log(": 0 of "), 1U);
+}
+
+INSTANTIATE_TEST_SUITE_P(PageSize, Danger23_BeyondAGibibyte, testing::Values(512, 65536),
+                         testing::PrintToStringParamName());
+
+TEST_F(Danger23_AroundAGibibyte, IsLeftAgain) {
+  ASSERT_NO_FATAL_FAILURE(begin_beyond(65536));
+  sql(origin_, filled_table("t", 2000, 300) + "DROP TABLE big; VACUUM;");
+  ASSERT_TRUE(wait_until([&] { return StockDatabase(local_).number("PRAGMA page_count") < 100; }));
+  expect_equal();
+}
+
 class Danger23_KindsOfDatabase : public FerryTest {};
 
 TEST_F(Danger23_KindsOfDatabase, AutoVacuumFullGivesPagesBack) {
