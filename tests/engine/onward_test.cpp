@@ -101,6 +101,30 @@ TEST_F(Danger25_ReplicaOfAReplica, FollowsOverRestartsOfThePrimaryWithoutAWrite)
   EXPECT_EQ(second_.count_in_log("pages differ"), 0U);
 }
 
+// The first replica shows its readers another schema cookie then, and nobody else.
+TEST_F(Danger25_ReplicaOfAReplica, AThirdOneJoinsAfterAnotherHistory) {
+  const std::string other = directory_ / "other.db";
+  EXPECT_EQ(primary_->stop(), 0);
+  std::filesystem::copy_file(origin_, other);
+  sql(other,
+      "PRAGMA journal_mode=WAL; DELETE FROM t WHERE id % 100 = 0;"
+      "PRAGMA wal_checkpoint(TRUNCATE);");
+  for (const char* ending : {"-wal", "-shm"}) std::filesystem::remove(origin_ + ending);
+  std::filesystem::rename(other, origin_);
+  ASSERT_NO_FATAL_FAILURE(serve());
+  ASSERT_NO_FATAL_FAILURE(expect_both_equal());
+  const auto cookie = [](const std::string& path) {
+    return StockDatabase(path, SQLITE_OPEN_READONLY).number("PRAGMA schema_version");
+  };
+  EXPECT_NE(cookie(local_), cookie(origin_));
+  ReplicaDaemon third(onward_url(), directory_ / "third.db", directory_ / "third.log");
+  third.start();
+  EXPECT_TRUE(wait_until_equal(*primary_, third)) << third.log();
+  EXPECT_EQ(difference_of_files(origin_, third.local()), "");
+  EXPECT_EQ(cookie(third.local()), cookie(origin_));
+  EXPECT_EQ(third.count_in_log("bootstrapping"), 1U);
+}
+
 TEST_F(Danger25_ReplicaOfAReplica, HearsOfTheReplicaWhileNothingIsWritten) {
   ReplicaDaemon third(onward_url(), directory_ / "third.db", directory_ / "third.log",
                       {"--idle-timeout", "15s"});

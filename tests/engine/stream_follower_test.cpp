@@ -401,7 +401,7 @@ TEST_F(StreamFollowerTest, TheBaseOfAnImageIsNotBeforeTheTail) {
   EXPECT_THAT(target_.take_events(), ElementsAre("begin 5.3", "commit 5.3 of 3 pages"));
 }
 
-TEST_F(StreamFollowerTest, RefusesFramesOutOfOrder) {
+TEST_F(StreamFollowerTest, Danger22_RefusesFramesOutOfOrder) {
   const BuiltBatch first = builder_.commit({1, 2});
   const BuiltBatch second = builder_.commit({3});
   const BuiltBatch third = builder_.commit({4});
@@ -415,7 +415,7 @@ TEST_F(StreamFollowerTest, RefusesFramesOutOfOrder) {
   expect_refused(take(first), "(5, 1) where the next after (5, 2) should be");
 }
 
-TEST_F(StreamFollowerTest, RefusesFramesOfAnotherGeneration) {
+TEST_F(StreamFollowerTest, Danger22_RefusesFramesOfAnotherGeneration) {
   for (const std::uint64_t generation : {std::uint64_t{4}, std::uint64_t{2'000}, UINT64_MAX}) {
     start();
     builder_.stand_at({kLog, generation, 0, kFrom.checksum});
@@ -427,7 +427,7 @@ TEST_F(StreamFollowerTest, RefusesFramesOfAnotherGeneration) {
   expect_refused(take(builder_.commit({1})), "where the next after (5, 0) should be");
 }
 
-TEST_F(StreamFollowerTest, RefusesAnotherChecksumBefore) {
+TEST_F(StreamFollowerTest, Danger22_RefusesAnotherChecksumBefore) {
   start();
   Position other = kFrom;
   ++other.checksum;
@@ -439,7 +439,7 @@ TEST_F(StreamFollowerTest, RefusesAnotherChecksumBefore) {
   expect_refused(take(builder_.commit({1})), "do not fit on position " + kFrom.to_text());
 }
 
-TEST_F(StreamFollowerTest, RefusesABrokenChainAtAnyByte) {
+TEST_F(StreamFollowerTest, Danger22_RefusesABrokenChainAtAnyByte) {
   const BuiltBatch whole = builder_.commit({1, 2});
   const std::size_t second_frame = wal::BatchHeader::kSize + wal::frame_size(kPageSize);
   for (std::size_t at = wal::BatchHeader::kSize; at < whole.payload.size(); at += 3) {
@@ -454,7 +454,7 @@ TEST_F(StreamFollowerTest, RefusesABrokenChainAtAnyByte) {
   }
 }
 
-TEST_F(StreamFollowerTest, RefusesAHeaderThatItsFramesDoNotBear) {
+TEST_F(StreamFollowerTest, Danger22_RefusesAHeaderThatItsFramesDoNotBear) {
   const BuiltBatch whole = builder_.commit({1, 2});
   const auto refused = [&](const std::function<void(wal::BatchHeader&)>& change,
                            const std::string& text) {
@@ -476,7 +476,7 @@ TEST_F(StreamFollowerTest, RefusesAHeaderThatItsFramesDoNotBear) {
   refused([](BatchHeader& h) { h.first_frame = 0; }, "malformed batch");
 }
 
-TEST_F(StreamFollowerTest, RefusesPageNumbersThatSqliteDoesNotHave) {
+TEST_F(StreamFollowerTest, Danger22_RefusesPageNumbersThatSqliteDoesNotHave) {
   for (const std::uint32_t number : {0u, wal::kMaxPageCount + 1}) {
     const std::string text = "number " + std::to_string(number);
     start();
@@ -493,7 +493,7 @@ TEST_F(StreamFollowerTest, RefusesPageNumbersThatSqliteDoesNotHave) {
 
 // A database grows by pages that it writes: a size that it cannot have come to is refused before
 // anything is made of it.
-TEST_F(StreamFollowerTest, RefusesASizeOfWhichPagesWereNotSent) {
+TEST_F(StreamFollowerTest, Danger22_RefusesASizeOfWhichPagesWereNotSent) {
   start();
   target_.covered = 100;
   take_and_flush(builder_.commit({1}, 100));
@@ -513,7 +513,7 @@ TEST_F(StreamFollowerTest, RefusesASizeOfWhichPagesWereNotSent) {
   }
 }
 
-TEST_F(StreamFollowerTest, RefusesADeltaToASizeOfWhichPagesWereNotSent) {
+TEST_F(StreamFollowerTest, Danger22_RefusesADeltaToASizeOfWhichPagesWereNotSent) {
   target_.covered = 49;
   for (const std::uint64_t base : {0u, 4u}) {
     start();
@@ -558,7 +558,7 @@ TEST_F(StreamFollowerTest, AnImageIsToCoverItsBaseOnly) {
   expect_refused(take_delta_end(kFrom, 0), "50 pages at position");
 }
 
-TEST_F(StreamFollowerTest, RefusesAnotherLogAndAnotherPageSize) {
+TEST_F(StreamFollowerTest, Danger22_RefusesAnotherLogAndAnotherPageSize) {
   start();
   Position other = kFrom;
   other.log.bytes[15] = 1;
@@ -578,7 +578,7 @@ TEST_F(StreamFollowerTest, RefusesAnotherLogAndAnotherPageSize) {
   expect_refused(follower_->take(MessageType::kDeltaEnd, encoded(end)), "another page size");
 }
 
-TEST_F(StreamFollowerTest, RefusesDeltasInTheWrongPlace) {
+TEST_F(StreamFollowerTest, Danger22_RefusesDeltasInTheWrongPlace) {
   start();
   expect_refused(take_pages({1}), "outside of a delta");
   expect_refused(take_delta_end(kFrom, 0), "end of a delta");
@@ -630,7 +630,7 @@ TEST_F(StreamFollowerTest, RefusesAGenerationThatEndsWithinATransaction) {
 }
 
 // The frames up to a base all belong to the generation that the delta ended with.
-TEST_F(StreamFollowerTest, RefusesAGenerationThatEndsBeforeTheBase) {
+TEST_F(StreamFollowerTest, Danger22_RefusesAGenerationThatEndsBeforeTheBase) {
   start();
   ASSERT_TRUE(take_delta_begin());
   ASSERT_TRUE(take_delta_end(kFrom, 2));
@@ -640,7 +640,7 @@ TEST_F(StreamFollowerTest, RefusesAGenerationThatEndsBeforeTheBase) {
   expect_refused(take(builder_.commit({1})), "(6, 1) where the next after (5, 1) should be");
 }
 
-TEST_F(StreamFollowerTest, RefusesWhatIsMalformedOrDoesNotBelong) {
+TEST_F(StreamFollowerTest, Danger22_RefusesWhatIsMalformedOrDoesNotBelong) {
   start();
   const Bytes nothing;
   for (const auto type : {MessageType::kBatch, MessageType::kPages, MessageType::kDeltaBegin,

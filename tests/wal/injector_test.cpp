@@ -111,7 +111,7 @@ TEST_F(InjectorTest, AReaderKeepsTheStateThatItBeganWith) {
   EXPECT_EQ(reader.query(kState), VersionedSource::state_text(5));
 }
 
-TEST_F(InjectorTest, AWrongRootShowsNothing) {
+TEST_F(InjectorTest, Danger22_AWrongRootShowsNothing) {
   for (const std::size_t budget : {std::size_t{8} << 20, std::size_t{3} * kPage}) {
     injector_.reset();
     InjectorOptions options;
@@ -224,7 +224,7 @@ TEST_F(InjectorTest, ARollbackOfWhatWasSpilledLeavesNothing) {
   expect_shown(source_.image());
 }
 
-TEST_F(InjectorTest, ADatabaseShrinksAndGrowsAgain) {
+TEST_F(InjectorTest, Danger23_ADatabaseShrinksAndGrowsAgain) {
   for (const std::size_t budget : {std::size_t{8} << 20, std::size_t{2} * kPage}) {
     injector_.reset();
     InjectorOptions options;
@@ -245,7 +245,7 @@ TEST_F(InjectorTest, ADatabaseShrinksAndGrowsAgain) {
   }
 }
 
-TEST_F(InjectorTest, PagesBeyondTheFinalSizeDoNotCount) {
+TEST_F(InjectorTest, Danger23_PagesBeyondTheFinalSizeDoNotCount) {
   for (const std::size_t budget : {std::size_t{8} << 20, std::size_t{2} * kPage}) {
     injector_.reset();
     InjectorOptions options;
@@ -309,7 +309,7 @@ TEST_F(InjectorTest, PagesFarBeyondTheEndCostNothing) {
   expect_shown(shown_);
 }
 
-TEST_F(InjectorTest, TheLockBytePageIsLeftOut) {
+TEST_F(InjectorTest, Danger23_TheLockBytePageIsLeftOut) {
   attach();
   ASSERT_TRUE(injector_->add_page(lock_byte_page(kPage), Image(kPage, std::byte{1})));
   EXPECT_FALSE(injector_->has_pages());

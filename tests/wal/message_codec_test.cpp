@@ -60,7 +60,7 @@ TEST(MessageCodec, RoundTripsPayloadsOfEverySize) {
       2'000U);
 }
 
-TEST(MessageCodec, EveryFlippedBitIsRefused) {
+TEST(MessageCodec, Danger22_EveryFlippedBitIsRefused) {
   for (const auto compression : {Compression::kNever, Compression::kWhenItPays}) {
     const Bytes message = encode_message(MessageType::kBatch, text_bytes(400), compression);
     for (std::size_t i = 0; i < message.size(); ++i) {
@@ -82,7 +82,7 @@ TEST(MessageCodec, EveryFlippedBitIsRefused) {
   }
 }
 
-TEST(MessageCodec, EveryTruncationIsNoticedAtTheEnd) {
+TEST(MessageCodec, Danger22_EveryTruncationIsNoticedAtTheEnd) {
   const Bytes message = encode_message(MessageType::kTail, text_bytes(300), Compression::kNever);
   for (std::size_t size = 1; size < message.size(); ++size) {
     MessageParser parser;
@@ -110,7 +110,7 @@ TEST(MessageCodec, TwoMessagesSplitAnywhereArriveWhole) {
   }
 }
 
-TEST(MessageCodec, AbsurdLengthsAreRefusedBeforeAnythingIsGathered) {
+TEST(MessageCodec, Danger22_AbsurdLengthsAreRefusedBeforeAnythingIsGathered) {
   for (const std::uint32_t size : {3u << 20, 0x7fffffffu, 0xffffffffu}) {
     for (const std::size_t field : {8u, 12u}) {
       Bytes message =
@@ -127,7 +127,7 @@ TEST(MessageCodec, AbsurdLengthsAreRefusedBeforeAnythingIsGathered) {
   }
 }
 
-TEST(MessageCodec, AZstdPayloadMustHaveTheSizeItSays) {
+TEST(MessageCodec, Danger22_AZstdPayloadMustHaveTheSizeItSays) {
   for (const std::uint32_t size : {0u, 499u, 501u, 2u << 20}) {
     Bytes message = encode_message(MessageType::kBatch, text_bytes(500), Compression::kWhenItPays);
     ASSERT_EQ(message[5], std::byte{1});

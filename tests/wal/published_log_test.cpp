@@ -91,7 +91,7 @@ class PublishedLogTest : public testing::Test {
   std::uint64_t next_ = 0;
 };
 
-TEST_F(PublishedLogTest, LocatesCommitsAndNothingElse) {
+TEST_F(PublishedLogTest, Danger22_LocatesCommitsAndNothingElse) {
   open();
   EXPECT_FALSE(log_->has_log());
   begin();
