@@ -70,11 +70,10 @@ Status Bootstrap::prepare(const net::Info& info) {
     record_.bootstrap.from = info.generation_start;
     record_.bootstrap.snapshot_pages = info.snapshot_page_count;
   }
-  auto image = ImageFile::open(local_.paths().image, record_.page_size,
-                               record_.bootstrap.pages_done, record_.bootstrap.sum);
+  auto image =
+      ImageFile::open(local_.paths().image, record_.page_size, record_.bootstrap.pages_done);
   if (!image) return fail(image.error());
   image_ = std::move(*image);
-  if (record_.bootstrap.frames_begun) image_->forget_sum();
   if (Status given = give_file(options_, image_->file()); !given) return given;
   record_.bootstrap.inode = image_->identity().inode;
   return local_.save(record_);
@@ -82,7 +81,6 @@ Status Bootstrap::prepare(const net::Info& info) {
 
 Status Bootstrap::save_progress() {
   record_.bootstrap.pages_done = image_->pages_done();
-  record_.bootstrap.sum = image_->sum();
   return local_.save(record_);
 }
 
@@ -144,8 +142,6 @@ Status Bootstrap::fetch_snapshot() {
 }
 
 Status Bootstrap::fetch_frames() {
-  record_.bootstrap.frames_begun = true;
-  if (Status saved = local_.save(record_); !saved) return saved;
   StreamFollower follower(*this, record_.bootstrap.from, true, false);
   const Status streamed = client_.stream(
       record_.bootstrap.from, true,

@@ -10,14 +10,14 @@ constexpr std::uint32_t kHashPages = 64;
 }  // namespace
 
 Result<ImageFile> ImageFile::open(const std::filesystem::path& path, std::uint32_t page_size,
-                                  std::uint32_t pages_done, const Hash128& sum) {
+                                  std::uint32_t pages_done) {
   auto file = OwnFile::open(path, OwnFile::Mode::kCreate);
   if (!file) return fail(file.error());
   ImageFile image;
   image.file_ = std::move(*file);
   image.page_size_ = page_size;
   image.pages_done_ = pages_done;
-  image.sum_ = sum;
+  image.sum_known_ = pages_done == 0;
   if (pages_done == 0) {
     if (Status emptied = image.file_.resize(0); !emptied) return fail(emptied.error());
   }

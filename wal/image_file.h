@@ -19,13 +19,13 @@ namespace walferry::wal {
 
 class ImageFile {
  public:
-  /// Opens the image, empty when `pages_done` is 0. `sum` is that of pages 1..pages_done.
+  /// Opens the image, empty when `pages_done` is 0. What an earlier life left in it is read and
+  /// hashed at the end: a power cut may have taken any of it.
   static Result<ImageFile> open(const std::filesystem::path& path, std::uint32_t page_size,
-                                std::uint32_t pages_done, const Hash128& sum);
+                                std::uint32_t pages_done);
 
   OwnFile& file() noexcept { return file_; }
   [[nodiscard]] std::uint32_t pages_done() const noexcept { return pages_done_; }
-  [[nodiscard]] const Hash128& sum() const noexcept { return sum_; }
   [[nodiscard]] FileIdentity identity() const noexcept { return identify(file_.path()); }
 
   /// The next pages in order: they are hashed on the way.
@@ -36,9 +36,6 @@ class ImageFile {
   Status put(std::uint32_t page, std::span<const std::byte> bytes);
   /// Whether every page up to `page_count` was appended or put.
   [[nodiscard]] bool covers(std::uint32_t page_count) noexcept;
-  /// The sum no longer holds (frames were applied before a restart of ours): recompute it at the
-  /// end.
-  void forget_sum() noexcept { sum_known_ = false; }
 
   /// Cuts the image to `page_count` pages and returns its root.
   Result<Hash128> finish(std::uint32_t page_count);

@@ -80,8 +80,6 @@ Bytes ReplicaRecord::encode() const {
   to.put(bootstrap.from);
   to.put(bootstrap.snapshot_pages);
   to.put(bootstrap.pages_done);
-  to.put(bootstrap.sum);
-  to.put(std::uint64_t{bootstrap.frames_begun});
   to.put(bootstrap.inode);
   to.put(file.device);
   to.put(file.inode);
@@ -115,8 +113,6 @@ std::optional<ReplicaRecord> ReplicaRecord::decode(std::span<const std::byte> by
   record.bootstrap.from = from.position();
   record.bootstrap.snapshot_pages = from.number32();
   record.bootstrap.pages_done = from.number32();
-  record.bootstrap.sum = from.hash();
-  record.bootstrap.frames_begun = from.number() != 0;
   record.bootstrap.inode = from.number();
   record.file.device = from.number();
   record.file.inode = from.number();

@@ -44,8 +44,6 @@ struct BootstrapProgress {
   Position from;  ///< the start of the generation in which the first range was read
   std::uint32_t snapshot_pages = 0;
   std::uint32_t pages_done = 0;  ///< pages 1..pages_done are in the image
-  Hash128 sum;                   ///< of their hashes
-  bool frames_begun = false;     ///< pages were overwritten since: the sum does not hold any more
   std::uint64_t inode = 0;       ///< of the image file
 };
 

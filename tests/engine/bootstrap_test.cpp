@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <fstream>
 #include <thread>
 
 #include "tests/engine/killed_bootstrap.h"
@@ -14,6 +15,28 @@ class Danger26_Bootstrap : public KilledBootstrapTest {};
 TEST_F(Danger26_Bootstrap, KilledTenTimesFetchesHardlyAByteTwiceInLittleMemory) {
   kill_and_resume(25'000);
   EXPECT_EQ(difference_of_files(origin_, local_), "");
+}
+
+// The record of the progress survived a power cut, and pages before it did not.
+TEST_F(Danger26_Bootstrap, PagesThatAPowerCutTookAreNoticed) {
+  sql(origin_, filled_table("t", 2000, 3900) + "PRAGMA journal_mode=WAL;");
+  ASSERT_NO_FATAL_FAILURE(serve());
+  DamagingProxy proxy(primary_->port(), 1);
+  proxy.set_rate(5'000'000);
+  replica_ = std::make_unique<ReplicaDaemon>(
+      "http://127.0.0.1:" + std::to_string(proxy.port()) + "/db/app.db", local_,
+      directory_ / "replica.log");
+  replica_->start();
+  const std::string part = local_ + "-walferry-part";
+  ASSERT_TRUE(wait_until([&] { return size_of(part) > 3'000'000; }));
+  replica_->kill_hard();
+  std::fstream(part, std::ios::binary | std::ios::in | std::ios::out)
+      .seekp(1'000'000)
+      .write(std::string(500'000, '\0').data(), 500'000);
+  proxy.set_rate(0);
+  replica_->start();
+  expect_equal();
+  EXPECT_EQ(replica_->count_in_log("the first copy has root"), 1U);
 }
 
 TEST_F(Danger26_Bootstrap, WhileManyGenerationsEndTheFirstStateIsACommittedOne) {

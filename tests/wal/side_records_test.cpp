@@ -83,7 +83,7 @@ TEST_F(SlotFileTest, RecordsThatDoNotFitAreRefused) {
 ReplicaRecord full_record() {
   ReplicaRecord record;
   record.page_size = 4096;
-  record.bootstrap = {{LogId{{9}}, 1, 2, 3}, 4, 5, {6, 7}, true, 8};
+  record.bootstrap = {{LogId{{9}}, 1, 2, 3}, 4, 5, 8};
   record.file = {1, 2, 3, -4, 5};
   record.backfilling = true;
   for (std::uint32_t i = 0; i < ReplicaRecord::kMaxPoints; ++i) {
