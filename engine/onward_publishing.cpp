@@ -11,6 +11,8 @@ namespace walferry::engine {
 namespace {
 
 constexpr std::uint32_t kPagesBetweenChecks = 256;
+/// Over more generations than that a delta begins the log anew.
+constexpr std::uint64_t kMostEmpty = 1'000;
 
 }  // namespace
 
@@ -112,8 +114,12 @@ Status LocalReplica::publish_onward() {
     start.page_size = injector_->page_size();
     start.page_count = state.page_count;
 
+    const std::uint64_t before = log.start().generation;
     const bool follows = log.has_log() && log.start().log == start.log &&
-                         log.start().generation + 1 == start.generation;
+                         before < start.generation && start.generation - before <= kMostEmpty;
+    if (follows) {
+      if (Status empty = begin_empty_generations(start.generation - 1); !empty) return empty;
+    }
     Status begun = follows ? log.begin_generation(start, changed) : log.begin_log(start);
     if (!begun) return begun;
     publication_->wake_all();
