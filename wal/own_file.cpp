@@ -48,7 +48,7 @@ const char* advice_of(int number) {
     case EPERM:
       return ": check the owner and the permissions of the file and its directory";
     case EROFS:
-      return ": the file system is mounted read-only";
+      return ": the file system is mounted read-only; mount it writable or choose another place";
     case EMFILE:
     case ENFILE:
       return ": no file descriptors left; raise the limit (ulimit -n)";
