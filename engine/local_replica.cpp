@@ -1,8 +1,5 @@
 #include "engine/local_replica.h"
 
-#include <algorithm>
-#include <cstring>
-
 #include "engine/onward_source.h"
 
 namespace walferry::engine {
@@ -44,16 +41,6 @@ Status LocalReplica::save(const ReplicaRecord& record) {
   if (Status written = side_.write(record.encode()); !written) return written;
   record_ = record;
   return {};
-}
-
-Status LocalReplica::write_status(const std::string& json) {
-  wal::Bytes bytes(wal::kStatusSize);
-  const std::size_t size = std::min(json.size(), bytes.size() - 16);
-  const auto text = std::as_bytes(std::span(json)).first(size);
-  wal::store_le(bytes.data(), wal::hash64(text));
-  wal::store_le(bytes.data() + 8, static_cast<std::uint64_t>(size));
-  std::memcpy(bytes.data() + 16, text.data(), size);
-  return side_.file().write_at(bytes, wal::kStatusOffset);
 }
 
 void LocalReplica::discard_unused_side_file() {

@@ -54,7 +54,10 @@ class LocalReplica : public ReplicaTarget {
   [[nodiscard]] const std::optional<wal::ReplicaRecord>& record() const noexcept { return record_; }
   Status save(const wal::ReplicaRecord& record);
   Status sync_record() { return side_.sync(); }
-  Status write_status(const std::string& json);
+  Status write_status(const std::string& json) {
+    return wal::write_status_text(side_.file(), json);
+  }
+  Result<std::optional<std::string>> read_status() { return wal::read_status_text(side_.file()); }
   /// Removes the side file if nothing was ever recorded in it: the local file stayed somebody
   /// else's.
   void discard_unused_side_file();

@@ -24,6 +24,7 @@ constexpr auto kReaderWarningAgain = 60s;
 /// hardly a page matches.
 constexpr double kAdoptionShare = 0.25;
 constexpr std::uint32_t kHashPages = 64;
+constexpr std::size_t kShownError = 1000;  // bytes of the last error that the status file has
 constexpr int kReconcilesAtOnce = 2;
 
 /// Ends a stream that was to catch up and has; never seen outside.
@@ -86,11 +87,21 @@ Status ReplicaEngine::prepare() {
   auto local = LocalReplica::open(options_);
   if (!local) return fail(local.error());
   local_ = std::move(*local);
+  remember_last_success();
   if (!options_.listen_address.empty()) {
     if (Status listening = listen(); !listening) return listening;
   }
   write_status();
   return {};
+}
+
+/// What an earlier process knew of this primary holds until we know better.
+void ReplicaEngine::remember_last_success() {
+  const auto text = local_->read_status();
+  if (!text || !*text) return;
+  const auto earlier = net::parse_replica_status(**text);
+  if (earlier && earlier->url == options_.url)
+    status_.last_success_unix = earlier->last_success_unix;
 }
 
 Status ReplicaEngine::listen() {
@@ -645,7 +656,14 @@ ReplicaStatus ReplicaEngine::status() const {
 
 void ReplicaEngine::write_status() {
   last_status_ = Clock::now();
-  if (Status written = local_->write_status(net::to_json(status())); !written) {
+  ReplicaStatus shown = status();
+  // The server may have said anything, but it has to fit; a character is not cut in two.
+  if (shown.last_error.size() > kShownError) {
+    std::size_t end = kShownError;
+    while (end > 0 && (static_cast<unsigned char>(shown.last_error[end]) & 0xc0) == 0x80) --end;
+    shown.last_error.replace(end, std::string::npos, "...");
+  }
+  if (Status written = local_->write_status(net::to_json(shown)); !written) {
     log(LogLevel::kDebug, "the status cannot be written: " + written.error().message);
   }
 }

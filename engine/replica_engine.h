@@ -56,6 +56,7 @@ class ReplicaEngine final : public Replica {
   Status after_messages(StreamFollower& follower, bool until_caught_up);
   Status begin_serving_onward();
   void wake_followers(Clock::time_point now);
+  void remember_last_success();
   Status listen();
   Status check_stop() const;
   bool rest(std::chrono::milliseconds pause);

@@ -2,7 +2,6 @@
 #include "walferry/tools.hpp"
 
 #include <chrono>
-#include <cstring>
 #include <thread>
 
 #include "engine/ferry_client.h"
@@ -149,19 +148,11 @@ Result<LocalStatus> read_local_status(const std::filesystem::path& path) {
   status.engine_running = side->file().is_taken();
   status.replica.path = path;
   status.replica.state = ReplicaState::kStopped;
-  wal::Bytes bytes(wal::kStatusSize);
-  auto got = side->file().read_some(bytes, wal::kStatusOffset);
-  if (!got) return fail(got.error());
-  if (*got == bytes.size()) {
-    const auto size = wal::load_le<std::uint64_t>(bytes.data() + 8);
-    if (size <= bytes.size() - 16) {
-      const auto text = std::span<const std::byte>(bytes).subspan(16, size);
-      if (wal::hash64(text) == wal::load_le<std::uint64_t>(bytes.data())) {
-        auto parsed =
-            net::parse_replica_status({reinterpret_cast<const char*>(text.data()), text.size()});
-        if (parsed) status.replica = std::move(*parsed);
-      }
-    }
+  auto text = wal::read_status_text(side->file());
+  if (!text) return fail(text.error());
+  if (*text) {
+    auto parsed = net::parse_replica_status(**text);
+    if (parsed) status.replica = std::move(*parsed);
   }
   auto record_bytes = side->read();
   if (!record_bytes) return fail(record_bytes.error());

@@ -140,4 +140,25 @@ std::optional<ReplicaRecord> ReplicaRecord::decode(std::span<const std::byte> by
   return record;
 }
 
+Status write_status_text(OwnFile& side, std::string_view text) {
+  if (text.size() > kMaxStatusText) return fail(ErrorCode::kInternal, "a status text too long");
+  Bytes bytes(kStatusSize);
+  const auto raw = std::as_bytes(std::span(text));
+  store_le(bytes.data(), hash64(raw));
+  store_le(bytes.data() + 8, std::uint64_t{text.size()});
+  std::memcpy(bytes.data() + 16, raw.data(), raw.size());
+  return side.write_at(bytes, kStatusOffset);
+}
+
+Result<std::optional<std::string>> read_status_text(const OwnFile& side) {
+  Bytes bytes(kStatusSize);
+  auto got = side.read_some(bytes, kStatusOffset);
+  if (!got) return fail(got.error());
+  const auto size = load_le<std::uint64_t>(bytes.data() + 8);
+  if (*got != bytes.size() || size > kMaxStatusText) return std::optional<std::string>{};
+  const auto text = std::span<const std::byte>(bytes).subspan(16, size);
+  if (hash64(text) != load_le<std::uint64_t>(bytes.data())) return std::optional<std::string>{};
+  return std::string(reinterpret_cast<const char*>(text.data()), text.size());
+}
+
 }  // namespace walferry::wal

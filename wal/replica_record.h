@@ -1,11 +1,18 @@
 /// What a replica remembers of itself in its side file (FILE-walferry), so that it can prove its
 /// position after anything. The record is written to a SlotFile before each step that it must
-/// describe; behind the slots lies a status text that others may read (see kStatusOffset).
+/// describe; behind the slots lies a status text that others may read:
+///
+///     offset  size  at kStatusOffset
+///          0     8  XXH3-64 of the text
+///          8     8  size of the text
+///         16        text (JSON)
 #pragma once
 
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "wal/message_codec.h"
@@ -21,6 +28,7 @@ inline constexpr std::uint64_t kReplicaMagic =
     0x316c706572464657;  // "WFFrepl1" as it lies in memory
 inline constexpr std::uint64_t kStatusOffset = SlotFile::kEndOfSlots;
 inline constexpr std::size_t kStatusSize = 4096;
+inline constexpr std::size_t kMaxStatusText = kStatusSize - 16;
 
 /// The end of a local WAL.
 struct WalPoint {
@@ -63,5 +71,11 @@ struct ReplicaRecord {
   [[nodiscard]] Bytes encode() const;
   static std::optional<ReplicaRecord> decode(std::span<const std::byte> bytes);
 };
+
+/// The status text behind the slots. It does not count as a record: whoever finds it torn goes on
+/// without.
+Status write_status_text(OwnFile& side, std::string_view text);
+/// Nothing when there is none that is whole.
+Result<std::optional<std::string>> read_status_text(const OwnFile& side);
 
 }  // namespace walferry::wal

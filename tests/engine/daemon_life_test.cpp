@@ -80,6 +80,30 @@ TEST_F(DaemonLife, ReadsGoOnWithoutTheServerAndStatusSaysWhy) {
   expect_equal();
 }
 
+TEST_F(DaemonLife, WhenItLastHadEverythingIsKnownOverARestart) {
+  begin(filled_table("t", 100, 100));
+  ASSERT_TRUE(wait_until([&] { return replica_->number("last_success_unix") > 0; }));
+  EXPECT_EQ(primary_->stop(), 0);
+  for (const bool killed : {false, true}) {
+    if (killed) {
+      replica_->kill_hard();
+    } else {
+      EXPECT_EQ(replica_->stop(), 0);
+    }
+    const std::uint64_t last = replica_->number("last_success_unix");
+    EXPECT_GT(last, 0U);
+    replica_->start();
+    ASSERT_TRUE(wait_until([&] { return replica_->state() == "stalled"; }));
+    EXPECT_EQ(replica_->number("last_success_unix"), last);
+    EXPECT_EQ(walferry({"status", local_}).output.find("never"), std::string::npos);
+  }
+  // Of another primary nothing is known.
+  EXPECT_EQ(replica_->stop(), 0);
+  const std::string other = "http://127.0.0.1:" + std::to_string(free_port()) + "/db/app.db";
+  EXPECT_EQ(walferry({"replicate", other, local_, "--once"}).exit_code, 5);
+  EXPECT_EQ(figure("last_success_unix"), 0U);
+}
+
 TEST_F(DaemonLife, PositionMovesIntoAGenerationThatNothingWasWrittenTo) {
   begin(filled_table("t", 100, 100), {"--wal-limit", "64K"});
   StockDatabase origin(origin_);

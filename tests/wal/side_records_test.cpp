@@ -129,5 +129,24 @@ TEST(ReplicaRecord, WhatIsCutOrTooLongOrAbsurdIsNone) {
   EXPECT_FALSE(ReplicaRecord::decode(page_size));
 }
 
+TEST(StatusText, IsReadWholeOrNotAtAll) {
+  const test::TempDirectory directory;
+  auto file = OwnFile::open(directory / "side", OwnFile::Mode::kCreate);
+  ASSERT_TRUE(file);
+  EXPECT_EQ(*read_status_text(*file), std::nullopt);
+  for (const std::size_t size :
+       {std::size_t{3000}, std::size_t{0}, std::size_t{5}, kMaxStatusText}) {
+    const std::string text(size, 'x');
+    ASSERT_TRUE(write_status_text(*file, text));
+    EXPECT_EQ(*read_status_text(*file), text);
+  }
+  EXPECT_FALSE(write_status_text(*file, std::string(kMaxStatusText + 1, 'x')));
+  const std::byte other{'y'};
+  ASSERT_TRUE(file->write_at(std::span(&other, 1), kStatusOffset + 700));
+  EXPECT_EQ(*read_status_text(*file), std::nullopt);
+  ASSERT_TRUE(file->resize(kStatusOffset + 50));
+  EXPECT_EQ(*read_status_text(*file), std::nullopt);
+}
+
 }  // namespace
 }  // namespace walferry::wal
