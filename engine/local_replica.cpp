@@ -38,9 +38,21 @@ Status LocalReplica::restore_side_file() {
 LocalReplica::~LocalReplica() { detach(); }
 
 Status LocalReplica::save(const ReplicaRecord& record) {
+  ReplicaRecord stamped = record;
+  stamped.boot = boot_;
+  stamped.closed = false;
+  if (Status written = side_.write(stamped.encode()); !written) return written;
+  record_ = std::move(stamped);
+  return {};
+}
+
+Status LocalReplica::close_record() {
+  if (!record_) return {};
+  ReplicaRecord record = *record_;
+  record.closed = true;
   if (Status written = side_.write(record.encode()); !written) return written;
   record_ = record;
-  return {};
+  return side_.sync();
 }
 
 void LocalReplica::discard_unused_side_file() {
@@ -69,11 +81,17 @@ Result<std::optional<Position>> LocalReplica::attach(const StopCheck& stop) {
   if (!injector) return fail(injector.error());
   injector_ = std::move(*injector);
   files_ = injector_->handle().identify_files();
-  if (!record_ || record_->kind != ReplicaRecord::Kind::kReplica ||
-      record_->page_size != injector_->page_size() || record_->points.empty()) {
+  if (!record_) return std::optional<Position>{};
+  ReplicaRecord record = *record_;
+  if (record.closed) {
+    // Once anything is written, a record that says nothing was must not come back.
+    if (Status saved = save(record); !saved) return fail(saved.error());
+    if (Status synced = sync_record(); !synced) return fail(synced.error());
+  }
+  if (record.kind != ReplicaRecord::Kind::kReplica || record.page_size != injector_->page_size() ||
+      record.points.empty()) {
     return std::optional<Position>{};
   }
-  ReplicaRecord record = *record_;
   auto point = prove(record, stop);
   if (!point) return fail(point.error());
   if (*point == nullptr) return std::optional<Position>{};
@@ -94,7 +112,9 @@ Result<const ReplicaPoint*> LocalReplica::prove(ReplicaRecord& record, const Sto
   if (!record.backfilling && record.file == files_.database) {
     for (const ReplicaPoint& point : record.points) {
       const bool same_log = now.max_frame > 0 && point.wal == now;
-      const bool in_file = now.max_frame == 0 && point.settled;
+      // A log proves itself. The file alone says no more than when it was written last, which
+      // after a power cut it may say wrongly, as the record may be an old one.
+      const bool in_file = now.max_frame == 0 && point.settled && record.is_newest(boot_);
       if (same_log || in_file) return &point;
     }
   }

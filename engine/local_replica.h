@@ -54,6 +54,8 @@ class LocalReplica : public ReplicaTarget {
   [[nodiscard]] const std::optional<wal::ReplicaRecord>& record() const noexcept { return record_; }
   Status save(const wal::ReplicaRecord& record);
   Status sync_record() { return side_.sync(); }
+  /// Records, durably, that nothing will be written any more until the next attach().
+  Status close_record();
   Status write_status(const std::string& json) {
     return wal::write_status_text(side_.file(), json);
   }
@@ -105,6 +107,7 @@ class LocalReplica : public ReplicaTarget {
 
   ReplicaOptions options_;
   ReplicaPaths paths_;
+  const wal::BootId boot_ = wal::boot_id();
   wal::SlotFile side_;
   std::optional<wal::ReplicaRecord> record_;
   std::unique_ptr<wal::Injector> injector_;

@@ -596,7 +596,7 @@ void ReplicaEngine::let_go(bool settle) {
   if (settle && position_) {
     if (auto done = local_->maintain(true); !done)
       log(LogLevel::kWarning, "settling the local file: " + done.error().message);
-    if (Status synced = local_->sync_record(); !synced)
+    if (Status synced = local_->close_record(); !synced)
       log(LogLevel::kWarning, synced.error().message);
   }
   local_->detach();

@@ -225,6 +225,23 @@ Status make_directory(const std::filesystem::path& path) {
   return {};
 }
 
+BootId boot_id() {
+  BootId id{};
+  auto file = OwnFile::open("/proc/sys/kernel/random/boot_id", OwnFile::Mode::kRead);
+  std::array<std::byte, 36> text{};  // 8-4-4-4-12 hexadecimal digits
+  if (!file || !file->read_at(text, 0)) return id;
+  std::size_t digits = 0;
+  for (const std::byte at : text) {
+    const auto digit = std::to_integer<char>(at);
+    if (digit == '-') continue;
+    const int value = digit <= '9' ? digit - '0' : digit - 'a' + 10;
+    if (value < 0 || value > 15 || digits == 2 * id.size()) return {};
+    id[digits / 2] = static_cast<std::uint8_t>((id[digits / 2] << 4) | value);
+    ++digits;
+  }
+  return id;
+}
+
 FileIdentity identify(const std::filesystem::path& path) noexcept {
   struct stat info{};
   if (::stat(path.c_str(), &info) != 0) return {};

@@ -4,6 +4,7 @@
 /// POSIX lock this process holds on them. Those are read through SQLite's sqlite3_file.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -62,6 +63,11 @@ Status rename_no_replace(const std::filesystem::path& from, const std::filesyste
 /// Removes a file; a missing one is fine.
 Status remove_file(const std::filesystem::path& path);
 Status make_directory(const std::filesystem::path& path);
+
+/// What the kernel calls the time since it was booted; all zero where it does not say. A file that
+/// was not synced is sure to be as it was written only while this stays the same.
+using BootId = std::array<std::uint8_t, 16>;
+BootId boot_id();
 
 /// What stat(2) says about one file: enough to notice that it was replaced or written by others.
 struct FileIdentity {

@@ -100,6 +100,8 @@ Bytes ReplicaRecord::encode() const {
     to.put(point.wal.chain.packed());
     to.put(std::uint64_t{point.settled});
   }
+  to.put_bytes(std::as_bytes(std::span(boot)));
+  to.put(std::uint64_t{closed});
   return to.take();
 }
 
@@ -135,6 +137,10 @@ std::optional<ReplicaRecord> ReplicaRecord::decode(std::span<const std::byte> by
     point.wal.chain = Checksum::unpack(from.number());
     point.settled = from.number() != 0;
     record.points.push_back(point);
+  }
+  if (!from.complete()) {  // the earliest records end here
+    from.get_bytes(std::as_writable_bytes(std::span(record.boot)));
+    record.closed = from.number() != 0;
   }
   if (!from.complete() || !is_valid_page_size(record.page_size)) return {};
   return record;

@@ -63,11 +63,19 @@ struct ReplicaRecord {
   BootstrapProgress bootstrap;  ///< kBootstrapping
   FileIdentity file;            ///< the database file after our last write to it
   bool backfilling = false;     ///< we were writing to it when this was recorded
+  BootId boot{};                ///< when this was recorded
+  /// All that this tells of was synced, and so was this; nothing was written since.
+  bool closed = false;
   /// Newest first: [0] may not have been published yet, [1] was before it. The older ones are
   /// where a power cut may legally have left the WAL.
   std::vector<ReplicaPoint> points;
 
   static constexpr std::size_t kMaxPoints = 10;
+  /// Whether it is sure to be the newest that was written. After a power cut an older one may be
+  /// found, with a database file that has gone on since.
+  [[nodiscard]] bool is_newest(const BootId& now) const noexcept {
+    return closed || (boot == now && now != BootId{});
+  }
   [[nodiscard]] Bytes encode() const;
   static std::optional<ReplicaRecord> decode(std::span<const std::byte> bytes);
 };

@@ -17,10 +17,14 @@
 #include <fstream>
 #include <functional>
 #include <iostream>
+#include <iterator>
+#include <map>
 #include <mutex>
 #include <random>
 #include <thread>
+#include <tuple>
 
+#include "engine/ferry_service.h"
 #include "engine/local_replica.h"
 #include "net/ferry_protocol.h"
 #include "net/http_server.h"
@@ -150,13 +154,14 @@ TEST(Danger01_WalResetBug, ForeignCheckpointsAreBusyAsLongAsTheEngineLives) {
 // ---- 2: power cuts ----
 
 /// What a disk may hold after a power cut: every 4 KiB block that was written since the last sync
-/// of its file is there or is not.
+/// of its file is there or is not, and the file was cut to its new size or was not.
 class CrashDisk {
  public:
   struct File {
     Image durable;
     Image current;
     std::set<std::size_t> dirty;
+    std::optional<std::size_t> cut_to;
   };
 
   CrashDisk(Image database, Image wal) {
@@ -169,14 +174,13 @@ class CrashDisk {
     if (call.syncs()) {
       file.durable = file.current;
       file.dirty.clear();
+      file.cut_to.reset();
     } else if (call.changes_a_file()) {
       const std::size_t end = call.offset + call.bytes.size();
       const bool truncates = call.bytes.empty();
       if (truncates) {
-        for (std::size_t at = call.offset; at < file.current.size(); at += kBlock) {
-          file.dirty.insert(at / kBlock);
-        }
         file.current.resize(call.offset);
+        file.cut_to = std::min<std::size_t>(file.cut_to.value_or(call.offset), call.offset);
         return;
       }
       if (file.current.size() < end) file.current.resize(end);
@@ -188,12 +192,17 @@ class CrashDisk {
     }
   }
 
-  /// One of the images that a power cut may leave behind.
+  /// One of the images that a power cut may leave behind: of the database and of the WAL.
+  template <class Random>
+  [[nodiscard]] std::pair<Image, Image> draw(Random& random) const {
+    return {choose(database_, random), choose(wal_, random)};
+  }
   template <class Random>
   void write_image(const std::filesystem::path& path, Random& random) const {
     for (const char* suffix : {"", "-wal", "-shm"}) std::filesystem::remove(path.string() + suffix);
-    write_file(path, choose(database_, random));
-    write_file(path.string() + "-wal", choose(wal_, random));
+    const auto [database, log] = draw(random);
+    write_file(path, database);
+    write_file(path.string() + "-wal", log);
   }
 
  private:
@@ -202,6 +211,7 @@ class CrashDisk {
   template <class Random>
   static Image choose(const File& file, Random& random) {
     Image image = file.durable;
+    if (file.cut_to && random() % 2 == 0) image.resize(std::min(image.size(), *file.cut_to));
     const auto pattern = random() % 6;
     const std::size_t cut = file.dirty.empty() ? 0 : random() % (file.dirty.size() + 1);
     std::size_t i = 0;
@@ -228,12 +238,8 @@ class CrashDisk {
           break;
       }
       ++i;
-      if (!take_new) continue;
       const std::size_t at = block * kBlock;
-      if (at >= file.current.size()) {
-        if (image.size() > at) image.resize(at);
-        continue;
-      }
+      if (!take_new || at >= file.current.size()) continue;
       const std::size_t n = std::min(kBlock, file.current.size() - at);
       if (image.size() < at + n) image.resize(at + n);
       std::copy_n(file.current.begin() + static_cast<std::ptrdiff_t>(at), n,
@@ -291,6 +297,207 @@ TEST(Danger02_PowerCut, EveryImageThatADiskMayHoldIsAPublishedState) {
   disarm_faults();
   EXPECT_EQ(wrong, "");
   EXPECT_GT(images, 200);
+}
+
+/// A replica that follows a living primary, and the images of its files that power cuts leave
+/// behind: the side file, which is not synced while it follows, has any of the blocks that were
+/// ever written to it, and the times of the database may be older than its content.
+class Danger02_PowerCutOfAFollower : public testing::Test {
+ protected:
+  struct Cut {
+    Image database, wal, side;
+    std::string when;
+  };
+  static constexpr std::size_t kBlock = 4096;
+
+  void SetUp() override {
+    writer_.query(
+        "PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0;"
+        "CREATE TABLE t(a INTEGER PRIMARY KEY, v INT, b TEXT); CREATE INDEX i ON t(b);"
+        "WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 150)"
+        "INSERT INTO t SELECT n, 0, hex(randomblob(200)) FROM s");
+    primary_ = attach_primary(origin_, 256 << 10);
+    service_.add("app", primary_.publication);
+    auto server = net::HttpServer::start(
+        {}, [this](const net::HttpRequest& request) { return service_.handle(request); });
+    ASSERT_TRUE(server) << server.error().message;
+    server_ = std::move(*server);
+    note_root();
+  }
+  [[nodiscard]] ReplicaOptions options_for(const std::filesystem::path& path) const {
+    ReplicaOptions options;
+    options.url = "http://127.0.0.1:" + std::to_string(server_->port());
+    options.path = path;
+    options.wal_limit_bytes = 64 << 10;
+    return options;
+  }
+  void TearDown() override { disarm_faults(); }
+  void note_root() {
+    const wal::LogTail tail = primary_.publication->log().tail();
+    roots_[tail.position.checksum] = tail.root;  // the start of a generation has that of its end
+  }
+  void commit() {
+    const Position before = primary_.publication->log().tail().position;
+    switch (random_() % 4) {
+      case 0:
+        writer_.query("UPDATE t SET b = hex(randomblob(100 + abs(random()) % 200))");
+        break;
+      case 1:
+        writer_.query(
+            "BEGIN; DELETE FROM t WHERE a > 150; INSERT INTO t(b) VALUES(hex(zeroblob(9000))); "
+            "COMMIT");
+        break;
+      default:
+        writer_.query("UPDATE t SET v = v + 1 WHERE a % 40 = " + std::to_string(random_() % 40));
+        break;
+    }
+    ASSERT_TRUE(step_until(*primary_.primary, [&] {
+      note_root();
+      return primary_.publication->log().tail().position.checksum != before.checksum;
+    }));
+  }
+
+  void note_side_file() {
+    std::ifstream file(path_.string() + "-walferry", std::ios::binary);
+    std::string all(std::istreambuf_iterator<char>(file), {});
+    for (std::size_t block = 0; block < side_.size() && all.size() > block * kBlock; ++block) {
+      std::string now = all.substr(block * kBlock, kBlock);
+      auto& known = side_[block];
+      if (known.empty() || known.back() != now) known.push_back(std::move(now));
+    }
+  }
+  void cut(const CrashDisk& disk, const std::string& when) {
+    Cut image;
+    std::tie(image.database, image.wal) = disk.draw(random_);
+    for (const auto& versions : side_) {
+      if (versions.empty()) break;
+      const bool newest = random_() % 2 == 0;
+      const std::string& block =
+          versions[newest ? versions.size() - 1 : random_() % versions.size()];
+      const auto bytes = std::as_bytes(std::span(block));
+      image.side.insert(image.side.end(), bytes.begin(), bytes.end());
+    }
+    image.when = when;
+    cuts_.push_back(std::move(image));
+  }
+
+  /// The machine is up again: what was recorded of the database file is what stat(2) says of it,
+  /// where its size allows that, and the machine was booted since.
+  void power_up(const Cut& image) {
+    for (const char* suffix : {"", "-wal", "-shm", "-walferry"})
+      std::filesystem::remove(crashed_.string() + suffix);
+    write_file(crashed_, image.database);
+    write_file(crashed_.string() + "-wal", image.wal);
+    write_file(crashed_.string() + "-walferry", image.side);
+    auto side = wal::SlotFile::open(crashed_.string() + "-walferry", wal::kReplicaMagic, false);
+    ASSERT_TRUE(side) << side.error().message;
+    auto bytes = side->read();
+    ASSERT_TRUE(bytes);
+    auto record = *bytes ? wal::ReplicaRecord::decode(**bytes) : std::nullopt;
+    if (!record || record->file.size != image.database.size() || random_() % 4 == 0) return;
+    record->file = wal::identify(crashed_);
+    record->boot[0] ^= 1;
+    ASSERT_TRUE(side->write(record->encode()));
+  }
+  void check_with_stock(const Cut& image) {
+    const auto looked_at = directory_ / "looked-at.db";
+    for (const char* suffix : {"", "-wal", "-shm"})
+      std::filesystem::remove(looked_at.string() + suffix);
+    write_file(looked_at, image.database);
+    write_file(looked_at.string() + "-wal", image.wal);
+    ASSERT_EQ(ask(looked_at, "PRAGMA integrity_check"), "ok") << image.when;
+  }
+  /// A position that is proven is the one whose pages are there.
+  void check_proof(const std::string& when) {
+    auto local = engine::LocalReplica::open(options_for(crashed_));
+    ASSERT_TRUE(local) << local.error().message;
+    auto proven = (*local)->attach([] { return Status{}; });
+    ASSERT_TRUE(proven) << when << ": " << proven.error().message;
+    if (!*proven) return;
+    ++proofs_;
+    wal::Injector& injector = (*local)->injector();
+    auto root = injector.hash_all(injector.disguise(), injector.page_count(), nullptr, {});
+    ASSERT_TRUE(root);
+    ASSERT_TRUE(roots_.contains((*proven)->checksum)) << when;
+    ASSERT_EQ(*root, roots_[(*proven)->checksum]) << when << ": " << (*proven)->to_text();
+  }
+  void recover(const Cut& image) {
+    ASSERT_NO_FATAL_FAILURE(check_with_stock(image));
+    ASSERT_NO_FATAL_FAILURE(power_up(image));
+    if (random_() % 2 == 0) {
+      ASSERT_NO_FATAL_FAILURE(check_proof(image.when));
+    }
+    auto replica = Replica::open(options_for(crashed_));
+    ASSERT_TRUE(replica) << replica.error().message;
+    const auto synced = (*replica)->sync_once();
+    ASSERT_TRUE(synced) << image.when << ": " << synced.error().message;
+    reconciles_ += (*replica)->status().reconciles;
+    EXPECT_EQ((*replica)->status().snapshot_bytes_received, 0u);
+    replica->reset();
+    EXPECT_EQ(*synced, primary_.publication->log().tail().position) << image.when;
+    StockDatabase crashed(crashed_);
+    ASSERT_EQ(crashed.query("PRAGMA integrity_check"), "ok") << image.when;
+    ASSERT_TRUE(as_primary_has_it(crashed.image()) == as_primary_has_it(writer_.image()))
+        << image.when;
+  }
+  /// But for the guard, and the schema cookie, which may have to differ.
+  static Image as_primary_has_it(Image image) {
+    std::fill_n(image.begin() + wal::kWriteVersionOffset, 2, std::byte{2});
+    std::fill_n(image.begin() + wal::kSchemaCookieOffset, 4, std::byte{0});
+    return image;
+  }
+
+  const FaultVfsByDefault every_connection_;
+  std::minstd_rand random_{test_seed()};
+  TempDirectory directory_;
+  std::filesystem::path origin_ = directory_ / "app.db";
+  std::filesystem::path path_ = directory_ / "replica.db";
+  std::filesystem::path crashed_ = directory_ / "crashed.db";
+  StockDatabase writer_{origin_};
+  PrimarySetup primary_;
+  engine::FerryService service_{[] { return ServerStatus{}; }};
+  std::unique_ptr<net::HttpServer> server_;
+  std::unique_ptr<Replica> replica_;
+  std::map<std::uint64_t, wal::Hash128> roots_;
+  std::array<std::vector<std::string>, 3> side_;
+  std::vector<Cut> cuts_;
+  std::uint64_t reconciles_ = 0;
+  int proofs_ = 0;
+};
+
+TEST_F(Danger02_PowerCutOfAFollower, OurEngineProvesOrReconcilesAndEndsEqual) {
+  auto opened = Replica::open(options_for(path_));
+  ASSERT_TRUE(opened) << opened.error().message;
+  replica_ = std::move(*opened);
+  ASSERT_TRUE(replica_->sync_once());
+  CrashDisk disk(read_file(path_), read_file(path_.string() + "-wal"));
+  note_side_file();
+  arm_faults([&](const FaultCall& call) {
+    if (!call.path.starts_with(path_.string()) || !(call.changes_a_file() || call.syncs()))
+      return SQLITE_OK;
+    note_side_file();
+    if (random_() % 6 == 0) cut(disk, "before operation " + std::to_string(call.number));
+    disk.apply(call);
+    return SQLITE_OK;
+  });
+  int recovered = 0;
+  for (int round = 0; round < 60 && !HasFatalFailure(); ++round) {
+    for (std::uint32_t i = 0; i <= random_() % 3; ++i) ASSERT_NO_FATAL_FAILURE(commit());
+    const auto synced = replica_->sync_once();
+    ASSERT_TRUE(synced) << synced.error().message;
+    note_side_file();
+    cut(disk, "after round " + std::to_string(round));
+    // Some at once, with nothing to catch up with, and some when the primary has gone on.
+    std::shuffle(cuts_.begin(), cuts_.end(), random_);
+    const std::size_t left = round % 5 == 4 ? 0 : cuts_.size() / 2;
+    for (; cuts_.size() > left; cuts_.pop_back(), ++recovered)
+      ASSERT_NO_FATAL_FAILURE(recover(cuts_.back()));
+  }
+  disarm_faults();
+  std::cout << recovered << " images, " << proofs_ << " positions proven, " << reconciles_
+            << " reconciled\n";
+  EXPECT_GT(recovered, 200);
+  EXPECT_GT(proofs_, 50);
 }
 
 // ---- 4: killed at every step (the replica's half; the primary's is in danger_primary_test) ----
@@ -533,6 +740,56 @@ std::optional<Position> reopen(const std::filesystem::path& path) {
   auto proven = (*local)->attach([] { return Status{}; });
   EXPECT_TRUE(proven) << proven.error().message;
   return *proven;
+}
+
+/// The file alone, without a log, and a record of an earlier boot.
+void boot_again(const std::filesystem::path& path) {
+  for (const char* suffix : {"-wal", "-shm"}) std::filesystem::remove(path.string() + suffix);
+  auto side = wal::SlotFile::open(path.string() + "-walferry", wal::kReplicaMagic, false);
+  ASSERT_TRUE(side) << side.error().message;
+  auto bytes = side->read();
+  ASSERT_TRUE(bytes && *bytes);
+  auto record = wal::ReplicaRecord::decode(**bytes);
+  ASSERT_TRUE(record);
+  record->boot[0] ^= 1;
+  ASSERT_TRUE(side->write(record->encode()));
+}
+
+TEST(Danger02_PowerCut, AFileAloneIsProvenAfterABootOnlyIfItWasClosed) {
+  const TempDirectory directory;
+  const auto path = directory / "replica.db";
+  VersionedSource source(400);
+  const std::vector<Image> versions = make_versions(source, 1);
+  ReplicaOptions options;
+  options.path = path;
+  int looks = 0;
+  const auto reopened = [&] {
+    looks = 0;
+    auto local = engine::LocalReplica::open(options);
+    EXPECT_TRUE(local) << local.error().message;
+    auto proven = (*local)->attach([&] { return ++looks, Status{}; });
+    EXPECT_TRUE(proven) << proven.error().message;
+    EXPECT_EQ(**proven, state_of(versions[1], 10).position);
+    return std::move(*local);
+  };
+  {
+    auto local = new_replica(path, versions[0]);
+    ASSERT_TRUE(go_on(*local, versions[0], versions[1], 10));
+    auto done = local->maintain(true);
+    ASSERT_TRUE(done && done->restarted);
+  }
+  for (const char* suffix : {"-wal", "-shm"}) std::filesystem::remove(path.string() + suffix);
+  reopened();
+  EXPECT_EQ(looks, 0) << "the same boot: no page was read";
+  ASSERT_NO_FATAL_FAILURE(boot_again(path));
+  ASSERT_TRUE(reopened()->close_record());
+  EXPECT_GT(looks, 0) << "another boot: all pages were hashed";
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_NO_FATAL_FAILURE(boot_again(path));
+    reopened();
+    // It counts once: the next boot may come while more is written.
+    EXPECT_EQ(looks > 0, i > 0);
+  }
 }
 
 class Danger11_OldFileSameWal : public testing::Test {
@@ -1034,7 +1291,7 @@ TEST(Danger24_FullDisk, ALimitOfFileSizesIsNotAFullDisk) {
     if (done.error().message.find("ulimit -f") == std::string::npos) return 5;
     const int last = static_cast<int>(i) - 1;
     if (reader.query(VersionedSource::kState) != VersionedSource::state_text(last)) return 6;
-    auto image = wal::ImageFile::open(directory / "image", kPage, 0, {});
+    auto image = wal::ImageFile::open(directory / "image", kPage, 0);
     if (!image) return 7;
     const Status put = image->put(wal::kMaxPageCount, std::span(versions[0]).first(kPage));
     if (put || put.error().code != ErrorCode::kIo) return 8;

@@ -173,6 +173,13 @@ const char* fault_vfs() {
   return registered == SQLITE_OK ? vfs.zName : nullptr;
 }
 
+FaultVfsByDefault::FaultVfsByDefault() {
+  (void)real_vfs();  // found before the default changes
+  sqlite3_vfs_register(sqlite3_vfs_find(fault_vfs()), 1);
+}
+
+FaultVfsByDefault::~FaultVfsByDefault() { sqlite3_vfs_register(real_vfs(), 1); }
+
 void arm_faults(FaultHook hook) {
   const std::lock_guard lock(switchboard().mutex);
   switchboard().hook = std::move(hook);

@@ -52,6 +52,14 @@ using FaultHook = std::function<int(const FaultCall&)>;
 
 /// The name to open databases with; the first call registers the VFS.
 const char* fault_vfs();
+/// While one exists, every connection of the process that names no VFS goes through it.
+class FaultVfsByDefault {
+ public:
+  FaultVfsByDefault();
+  ~FaultVfsByDefault();
+  FaultVfsByDefault(const FaultVfsByDefault&) = delete;
+  FaultVfsByDefault& operator=(const FaultVfsByDefault&) = delete;
+};
 void arm_faults(FaultHook hook);
 void disarm_faults();
 /// How many operations there were since arm_faults().

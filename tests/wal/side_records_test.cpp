@@ -86,6 +86,8 @@ ReplicaRecord full_record() {
   record.bootstrap = {{LogId{{9}}, 1, 2, 3}, 4, 5, 8};
   record.file = {1, 2, 3, -4, 5};
   record.backfilling = true;
+  record.boot = {1, 2, 3};
+  record.closed = true;
   for (std::uint32_t i = 0; i < ReplicaRecord::kMaxPoints; ++i) {
     ReplicaPoint point;
     point.position = {LogId{{static_cast<std::uint8_t>(i)}}, i, i + 1, i + 2};
@@ -108,15 +110,37 @@ TEST(ReplicaRecord, RoundTripsAndFitsIntoASlot) {
   EXPECT_EQ(decoded->encode(), bytes);
   EXPECT_EQ(decoded->file, record.file);
   EXPECT_TRUE(decoded->backfilling);
+  EXPECT_EQ(decoded->boot, record.boot);
+  EXPECT_TRUE(decoded->closed);
   EXPECT_EQ(decoded->points.size(), record.points.size());
   EXPECT_EQ(decoded->points[3].wal, record.points[3].wal);
   EXPECT_EQ(decoded->points[3].position, record.points[3].position);
 }
 
+TEST(ReplicaRecord, IsTheNewestWithinABootOrOnceClosed) {
+  const BootId now = boot_id();
+  EXPECT_NE(now, BootId{});
+  EXPECT_EQ(now, boot_id());
+  ReplicaRecord record;
+  EXPECT_FALSE(record.is_newest(now));
+  EXPECT_FALSE(record.is_newest({})) << "nothing is known of either boot";
+  record.boot = now;
+  EXPECT_TRUE(record.is_newest(now));
+  record.boot[3] ^= 1;
+  EXPECT_FALSE(record.is_newest(now));
+  record.closed = true;
+  EXPECT_TRUE(record.is_newest(now));
+}
+
 TEST(ReplicaRecord, WhatIsCutOrTooLongOrAbsurdIsNone) {
   Bytes bytes = full_record().encode();
+  constexpr std::size_t kSinceTheFirst = 24;  // boot id and whether it was closed
   for (std::size_t size = 0; size < bytes.size(); ++size) {
-    ASSERT_FALSE(ReplicaRecord::decode(std::span(bytes).first(size))) << size;
+    const auto decoded = ReplicaRecord::decode(std::span(bytes).first(size));
+    ASSERT_EQ(decoded.has_value(), size == bytes.size() - kSinceTheFirst) << size;
+    if (decoded) {
+      EXPECT_FALSE(decoded->is_newest(boot_id()));
+    }
   }
   Bytes longer = bytes;
   longer.push_back(std::byte{0});
