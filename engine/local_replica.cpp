@@ -65,12 +65,16 @@ Result<bool> LocalReplica::is_guarded() const {
   return (*versions)[wal::kWriteVersionOffset] == wal::kGuardVersionByte;
 }
 
-void LocalReplica::detach() {
+/// Until serve_onward() has compared the publication with what is there then, nothing is published.
+void LocalReplica::stop_serving_onward() {
   if (onward_source_) onward_source_->disconnect();
   if (publication_) publication_->set_source(nullptr);
-  // Until serve_onward() has compared it with what is attached next, nothing is published to it.
   publication_.reset();
   onward_source_.reset();
+}
+
+void LocalReplica::detach() {
+  stop_serving_onward();
   injector_.reset();
 }
 
@@ -189,6 +193,25 @@ Result<wal::Injector::MaintenanceResult> LocalReplica::maintain(bool force) {
   return injector_->maintain(maintenance);
 }
 
+Status LocalReplica::change_page_size(std::uint32_t page_size) {
+  stop_serving_onward();
+  // The file may stand at none of the recorded points: what is moved into it settles none of them.
+  wal::Injector::Maintenance maintenance;
+  maintenance.force = true;
+  maintenance.before_file_write = [this]() -> Status {
+    if (!record_) return {};
+    ReplicaRecord record = *record_;
+    record.backfilling = true;
+    return save(record);
+  };
+  maintenance.after_file_write = [this](bool) -> Status {
+    files_.database = wal::identify(paths_.database);
+    return {};
+  };
+  if (auto moved = injector_->maintain(maintenance); !moved) return fail(moved.error());
+  return injector_->change_page_size(page_size);
+}
+
 Status LocalReplica::add_page(std::uint32_t page, std::span<const std::byte> bytes) {
   if (publication_ && !onward_start_) onward_pages_.emplace_back(page, wal::hash_page(page, bytes));
   return injector_->add_page(page, bytes);
@@ -227,7 +250,8 @@ Status LocalReplica::commit(const CommittedState& state, bool other_history) {
     record.page_size = injector_->page_size();
     record.file = files_.database;
     record.points.push_back({state.position, state.root, state.page_count, disguise, after, false});
-    if (record_ && record_->kind == ReplicaRecord::Kind::kReplica) {
+    if (record_ && record_->kind == ReplicaRecord::Kind::kReplica &&
+        record_->page_size == record.page_size) {
       for (const ReplicaPoint& point : record_->points) {
         if (record.points.size() < ReplicaRecord::kMaxPoints) record.points.push_back(point);
       }

@@ -78,6 +78,9 @@ class LocalReplica : public ReplicaTarget {
   /// Backfills and restarts the local WAL when it is due. Seconds a reader has been in the way.
   Result<wal::Injector::MaintenanceResult> maintain(bool force);
 
+  /// Begins a transaction that replaces all by a database with pages of another size.
+  Status change_page_size(std::uint32_t page_size);
+
   /// Publishes what is followed. Brings the publication to the proven position first.
   Status serve_onward(std::shared_ptr<Publication> publication, const StopCheck& stop);
 
@@ -101,6 +104,7 @@ class LocalReplica : public ReplicaTarget {
   Status take_side_file();
   Result<const wal::ReplicaPoint*> prove(wal::ReplicaRecord& record, const StopCheck& stop);
   Status adopt_point(const wal::ReplicaPoint& point);
+  void stop_serving_onward();
   Status publish_onward();
   Status begin_empty_generations(std::uint64_t until);
   Status hash_into_publication(const StopCheck& stop);

@@ -432,11 +432,11 @@ Result<Position> ReplicaEngine::reconcile() {
   }
   wal::Injector& injector = local_->injector();
   if (injector.page_size() != info->page_size) {
-    return fail(ErrorCode::kUnsupported, "the primary's pages have " +
-                                             std::to_string(info->page_size) +
-                                             " bytes now, those of " + options_.path.string() +
-                                             " have " + std::to_string(injector.page_size()) +
-                                             ": stop, move the local file away and start again");
+    log(LogLevel::kInfo, "the primary's pages have " + std::to_string(info->page_size) +
+                             " bytes now, not " + std::to_string(injector.page_size()) +
+                             ": all of it is replaced");
+    if (Status begun = local_->change_page_size(info->page_size); !begun)
+      return fail(begun.error());
   }
   const auto& record = local_->record();
   const wal::PageOneDisguise disguise =

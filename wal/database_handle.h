@@ -60,6 +60,8 @@ class DatabaseHandle {
   [[nodiscard]] std::filesystem::path wal_path() const { return path_.string() + "-wal"; }
   [[nodiscard]] std::filesystem::path shm_path() const { return path_.string() + "-shm"; }
   [[nodiscard]] std::uint32_t page_size() const noexcept { return page_size_; }
+  /// SQLite's own connections follow what is published by themselves.
+  void set_page_size(std::uint32_t page_size) noexcept { page_size_ = page_size; }
   [[nodiscard]] bool switched_to_wal() const noexcept { return switched_to_wal_; }
 
   /// Bytes beyond the end of the file read as zero, as SQLite has it.

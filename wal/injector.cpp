@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstring>
 #include <thread>
+#include <utility>
 
 #include "wal/sqlite_api.h"
 
@@ -168,6 +169,27 @@ Result<Hash128> Injector::hash_all(const PageOneDisguise& disguise, std::uint32_
   return root;
 }
 
+Status Injector::change_page_size(std::uint32_t page_size) {
+  if (header_.max_frame != 0 || has_pages()) {
+    return fail(
+        ErrorCode::kBusy,
+        handle_->path().string() +
+            ": its log cannot be moved into the file, which a change of the page size needs: "
+            "end the read transactions of other programs; it goes on by itself then");
+  }
+  std::array<std::byte, kDatabaseHeaderSize> first{};
+  if (Status read = handle_->read_database(first, 0); !read) return read;
+  other_size_ = {handle_->page_size(), page_count_, root_,
+                 load_be<std::uint32_t>(first.data() + kSchemaCookieOffset)};
+  // Readers go on with the file as it is, of which nothing counts in what is to come.
+  handle_->set_page_size(page_size);
+  held_ = HeldFrames(page_size);
+  page_count_ = 0;
+  root_ = {};
+  covered_ = 0;
+  return {};
+}
+
 Status Injector::add_page(std::uint32_t page, std::span<const std::byte> bytes) {
   if (page == lock_byte_page(page_size())) return {};
   if (!has_pages()) pending_root_ = root_;
@@ -264,7 +286,9 @@ void Injector::disguise_page_one(std::span<std::byte> page, bool other_history) 
   const auto origin = load_be<std::uint32_t>(cookie);
   // What readers know now: nothing yet of a file without pages.
   std::uint32_t local_now = origin;
-  if (page_count_ > 0) {
+  if (other_size_) {
+    local_now = other_size_->schema_cookie;
+  } else if (page_count_ > 0) {
     std::vector<std::byte> now(page_size());
     auto frame = handle_->index().find_frame(1, header_.max_frame);
     const Status read =
@@ -419,6 +443,7 @@ Status Injector::commit(const CommitRequest& request) {
   }
   page_count_ = request.page_count;
   root_ = pending_root_;
+  other_size_.reset();
   held_.clear();
   spilled_frames_ = 0;
   spilled_new_.clear();
@@ -431,6 +456,13 @@ void Injector::rollback() {
   spilled_new_.clear();
   covered_ = 0;
   spilled_frames_ = 0;
+  if (const auto before = std::exchange(other_size_, std::nullopt)) {
+    handle_->set_page_size(before->page_size);
+    held_ = HeldFrames(before->page_size);
+    header_.set_page_size(before->page_size);
+    page_count_ = before->page_count;
+    root_ = before->root;
+  }
   chain_ = header_.chain();
   // Entries without a header that shows them; append() would stumble over them.
   (void)handle_->index().clear_beyond(header_.max_frame);

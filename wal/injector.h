@@ -72,6 +72,10 @@ class Injector {
   /// The newest published version, as the primary has it. Any thread.
   Status read_page_for_others(std::uint32_t page, std::span<std::byte> bytes);
 
+  /// Begins a transaction that replaces all by a database with pages of another size; rollback()
+  /// goes back. kBusy where the log is not empty: a log has one page size.
+  Status change_page_size(std::uint32_t page_size);
+
   // A transaction: pages in any order, the last version of each counts.
   Status add_page(std::uint32_t page, std::span<const std::byte> bytes);
   /// Whether every page up to `page_count` is in the published state or was added since.
@@ -117,6 +121,14 @@ class Injector {
   explicit Injector(std::unique_ptr<DatabaseHandle> handle)
       : handle_(std::move(handle)), held_(handle_->page_size()) {}
 
+  /// What was published before the transaction that changes the page size.
+  struct OtherPageSize {
+    std::uint32_t page_size = 0;
+    std::uint32_t page_count = 0;
+    Hash128 root;
+    std::uint32_t schema_cookie = 0;
+  };
+
   Result<Hash128> contribution(std::uint32_t page);
   Result<std::span<const std::byte>> old_page_of_file(std::uint32_t page);
   Status account_held();
@@ -138,6 +150,7 @@ class Injector {
   std::uint32_t page_count_ = 0;
   Hash128 root_;
   PageOneDisguise disguise_;
+  std::optional<OtherPageSize> other_size_;
 
   HeldFrames held_;
   std::uint32_t spilled_frames_ = 0;  ///< frames of the transaction behind the last published one

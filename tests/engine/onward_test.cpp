@@ -141,6 +141,21 @@ TEST_F(Danger25_ReplicaOfAReplica, AThirdOneJoinsAfterAnotherHistory) {
   EXPECT_EQ(third.count_in_log("bootstrapping"), 1U);
 }
 
+TEST_F(Danger25_ReplicaOfAReplica, PassesAnotherPageSizeOn) {
+  StockDatabase reader(farther_, SQLITE_OPEN_READONLY);
+  ASSERT_EQ(reader.number("SELECT count(*) FROM t"), 2000);
+  EXPECT_EQ(primary_->stop(), 0);
+  for (const char* ending : {"", "-wal", "-shm"}) std::filesystem::remove(origin_ + ending);
+  sql(origin_, "PRAGMA page_size=8192;" + filled_table("u", 30, 50) + filled_table("t", 1000, 300) +
+                   "PRAGMA journal_mode=WAL;");
+  ASSERT_NO_FATAL_FAILURE(serve());
+  expect_both_equal();
+  change(10);
+  expect_both_equal();
+  EXPECT_EQ(reader.number("SELECT count(*) FROM t"), 1000);
+  EXPECT_EQ(reader.number("PRAGMA page_size"), 8192);
+}
+
 TEST_F(Danger25_ReplicaOfAReplica, HearsOfTheReplicaWhileNothingIsWritten) {
   ReplicaDaemon third(onward_url(), directory_ / "third.db", directory_ / "third.log",
                       {"--idle-timeout", "15s"});

@@ -1,6 +1,9 @@
 // What may happen to the primary's files, and to a follower that was away meanwhile.
 #include <gtest/gtest.h>
 
+#include <random>
+#include <thread>
+
 #include "tests/support/ferry_fixture.h"
 
 namespace walferry::tests {
@@ -207,6 +210,79 @@ TEST_F(ReplacedPrimary, UncleanRestartIsProvenWhereTheLogStands) {
   EXPECT_EQ(primary_->count_in_log("bridge the gap"), 0U);
   EXPECT_EQ(figure("reconciles"), 0U);
 }
+
+class OtherPageSize : public ReplacedPrimary, public testing::WithParamInterface<int> {
+ protected:
+  // The primary's database becomes another one, of another page size and with other tables where
+  // the same ones were: what readers have cached is wrong.
+  void replace_primary(int rows) {
+    EXPECT_EQ(primary_->stop(), 0);
+    remove_log(origin_);
+    fs::remove(origin_);
+    sql(origin_, "PRAGMA page_size=" + std::to_string(GetParam()) + ";" +
+                     filled_table("u", 30, 50) + filled_table("t", rows, 300) +
+                     "UPDATE t SET text = 'another'; PRAGMA journal_mode=WAL;");
+    ASSERT_NO_FATAL_FAILURE(serve());
+  }
+  static constexpr const char* kRows = "SELECT count(*) || ' ' || sum(text LIKE 'another%') FROM t";
+};
+
+TEST_P(OtherPageSize, IsFollowedByOpenReaders) {
+  StockDatabase idle(local_, SQLITE_OPEN_READONLY);
+  ASSERT_EQ(idle.text(kRows), "2000 0");
+  StockDatabase mapping(local_, SQLITE_OPEN_READONLY);
+  mapping.run("PRAGMA mmap_size=100000000");
+  ASSERT_EQ(mapping.text(kRows), "2000 0");
+  StockDatabase long_reader(local_, SQLITE_OPEN_READONLY);
+  long_reader.run("BEGIN");
+  ASSERT_EQ(long_reader.text(kRows), "2000 0");
+  change("more");  // its snapshot is one of the log
+  replace_primary(1500);
+  // Whichever comes first: the reader that is in the way of it, or the change beside it.
+  ASSERT_TRUE(replica_->wait_for_log("all of it is replaced"));
+  EXPECT_EQ(long_reader.text(kRows), "2000 0");
+  EXPECT_EQ(long_reader.text("PRAGMA integrity_check"), "ok");
+  long_reader.run("COMMIT");
+  expect_goes_on();
+  for (StockDatabase* reader : {&idle, &mapping, &long_reader}) {
+    EXPECT_EQ(reader->text(kRows), "1500 1470");
+    EXPECT_EQ(reader->number("SELECT count(*) FROM u"), 30);
+    EXPECT_EQ(reader->number("PRAGMA page_size"), GetParam());
+    EXPECT_EQ(reader->text("PRAGMA integrity_check"), "ok");
+  }
+  EXPECT_EQ(replica_->stop(), 0);
+  EXPECT_EQ(idle.text(kRows), "1500 1470");
+  replica_->start();
+  change("at last");
+  expect_equal();
+}
+
+TEST_P(OtherPageSize, SurvivesKillsAtAnyMoment) {
+  const unsigned seed = std::random_device{}();
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  std::minstd_rand random(seed);
+  replica_->add_argument("--wal-limit");
+  replica_->add_argument("64K");
+  StockDatabase reader(local_, SQLITE_OPEN_READONLY);
+  ASSERT_EQ(reader.text(kRows), "2000 0");
+  EXPECT_EQ(replica_->stop(), 0);
+  replace_primary(6000);
+  bool replaced = false;
+  for (int kill = 0; kill < 12; ++kill) {
+    replica_->start();
+    std::this_thread::sleep_for(std::chrono::milliseconds(random() % 80));
+    replica_->kill_hard();
+    const std::string rows = reader.text(kRows);
+    EXPECT_TRUE(rows == "6000 6000" || (rows == "2000 0" && !replaced)) << rows;
+    replaced = rows == "6000 6000";
+    EXPECT_EQ(StockDatabase(local_, SQLITE_OPEN_READONLY).text(kRows), rows);
+    EXPECT_EQ(reader.text("PRAGMA integrity_check"), "ok");
+  }
+  replica_->start();
+  expect_goes_on();
+}
+
+INSTANTIATE_TEST_SUITE_P(Sizes, OtherPageSize, testing::Values(512, 8192, 65536));
 
 class Danger21_LongAway : public FerryTest {
  protected:

@@ -294,6 +294,21 @@ TEST(Danger02_PowerCut, EveryImageThatADiskMayHoldIsAPublishedState) {
       look("after restart " + std::to_string(i));
     }
   }
+  // And while all is replaced by a database with pages of another size.
+  ASSERT_TRUE(injector->maintain(forced_maintenance()));
+  VersionedSource other(60, 1024);
+  while (other.version() < 100) other.advance();
+  published.insert(VersionedSource::state_text(100));
+  ASSERT_TRUE(injector->change_page_size(1024));
+  ASSERT_TRUE(inject(*injector, {}, other.image(), true));
+  look("after the page size changed");
+  auto done = injector->maintain(forced_maintenance());
+  ASSERT_TRUE(done && done->restarted);
+  look("after the restart with another page size");
+  const Image before = other.image();
+  published.insert(VersionedSource::state_text(101));
+  ASSERT_TRUE(inject(*injector, before, other.advance()));
+  look("at the end");
   disarm_faults();
   EXPECT_EQ(wrong, "");
   EXPECT_GT(images, 200);
@@ -573,6 +588,69 @@ TEST(Danger04_KilledAnywhere, ReplicaKilledAtEveryOperationGoesOn) {
     if (HasFatalFailure()) return;
   }
   EXPECT_GT(kills, 50);
+}
+
+TEST(Danger04_KilledAnywhere, ReplicaKilledWhileThePageSizeChangesGoesOn) {
+  const TempDirectory directory;
+  const auto path = directory / "replica.db";
+  VersionedSource source(25);
+  const std::vector<Image> versions = make_versions(source, 1);
+  VersionedSource other(40, 1024);
+  while (other.version() < 7) other.advance();
+  const auto replace = [&](wal::Injector& injector) -> Status {
+    if (auto moved = injector.maintain(forced_maintenance()); !moved) return fail(moved.error());
+    if (Status changed = injector.change_page_size(1024); !changed) return changed;
+    return inject(injector, {}, other.image(), true);
+  };
+  const std::string replaced = VersionedSource::state_text(7);
+  bool finished = false;
+  int kills = 0;
+  std::set<std::string> seen;
+  for (std::uint64_t at = 0; !finished; ++at) {
+    const std::string when = "killed at operation " + std::to_string(at);
+    for (const char* suffix : {"", "-wal", "-shm"}) std::filesystem::remove(path.string() + suffix);
+    create_replica(path, versions[0]);
+    const auto pin = hold_open(path);
+    const int code = run_in_child([&] {
+      arm_faults([at](const FaultCall& call) {
+        if (call.number == at) ::_exit(kKilledByTrap);
+        return SQLITE_OK;
+      });
+      wal::InjectorOptions options;
+      options.test_vfs = fault_vfs();
+      options.memory_budget = 4 * kPage;
+      auto injector = wal::Injector::attach(path, options);
+      if (!injector) return 3;
+      adopt(**injector, versions[0]);
+      if (!inject(**injector, versions[0], versions[1])) return 4;
+      if (!replace(**injector)) return 5;
+      return (*injector)->maintain(forced_maintenance()) ? 0 : 6;
+    });
+    ASSERT_TRUE(code == 0 || code == kKilledByTrap) << when << ": exit " << code;
+    finished = code == 0;
+    kills += finished ? 0 : 1;
+    const std::string state = ask(path, VersionedSource::kState);
+    ASSERT_TRUE(state == replaced || state == VersionedSource::state_text(0) ||
+                state == VersionedSource::state_text(1))
+        << when << ": " << state;
+    seen.insert(state);
+    {
+      auto injector = wal::Injector::attach(path, {});
+      ASSERT_TRUE(injector) << when << ": " << injector.error().message;
+      const bool old_size = state != replaced;
+      ASSERT_EQ((*injector)->page_size(), old_size ? kPage : 1024u) << when;
+      if (old_size) {
+        adopt(**injector, versions[state == VersionedSource::state_text(1) ? 1 : 0]);
+        const Status done = replace(**injector);
+        ASSERT_TRUE(done) << when << ": " << done.error().message;
+      }
+      ASSERT_EQ(ask(path, VersionedSource::kState), replaced) << when;
+    }
+    ASSERT_EQ(ask(path, "PRAGMA wal_checkpoint(TRUNCATE)"), "0|0|0") << when;
+    ASSERT_EQ(ask(path, VersionedSource::kState), replaced) << when;
+  }
+  EXPECT_GT(kills, 60);
+  EXPECT_EQ(seen.size(), 3u);
 }
 
 TEST(Danger04_KilledAnywhere, ReplicaKilledBetweenAnyTwoStoresToTheWalIndexGoesOn) {

@@ -315,6 +315,43 @@ TEST_F(InjectorTest, Danger23_TheLockBytePageIsLeftOut) {
   EXPECT_FALSE(injector_->has_pages());
 }
 
+TEST_F(InjectorTest, AChangeOfThePageSizeThatIsGivenUpLeavesNothing) {
+  InjectorOptions options;
+  options.memory_budget = 2 * kPage;
+  attach(options);
+  source_.advance();
+  publish();
+  const Status busy = injector_->change_page_size(512);
+  ASSERT_FALSE(busy) << "there are frames of the old size";
+  EXPECT_EQ(busy.error().code, ErrorCode::kBusy);
+  ASSERT_TRUE(injector_->maintain(test::forced_maintenance()));
+  test::VersionedSource other(200, 512);
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_TRUE(injector_->change_page_size(512));
+    EXPECT_EQ(injector_->page_size(), 512u);
+    EXPECT_FALSE(injector_->covers(1));
+    ASSERT_TRUE(test::add_difference(*injector_, {}, other.image()));
+    EXPECT_TRUE(injector_->covers(static_cast<std::uint32_t>(other.image().size() / 512)));
+    EXPECT_EQ(test::ask(path_, test::VersionedSource::kState),
+              test::VersionedSource::state_text(source_.version()));
+    if (i == 0) {
+      injector_->rollback();
+    } else {
+      Injector::CommitRequest request;  // of another root
+      request.page_count = 1;
+      request.other_history = true;
+      EXPECT_EQ(injector_->commit(request).error().code, ErrorCode::kCorrupt);
+    }
+    EXPECT_EQ(injector_->page_size(), kPage);
+    expect_shown(shown_);
+    source_.advance();
+    publish();
+    expect_shown(shown_);
+    ASSERT_TRUE(injector_->maintain(test::forced_maintenance()));
+    expect_shown(shown_);
+  }
+}
+
 TEST_F(InjectorTest, TheGuardRefusesEveryStockWrite) {
   attach();
   source_.advance();
