@@ -44,11 +44,13 @@ class Danger24_ReadOnlyDirectory : public FailingDirectory {
     for (const fs::path& path : {primarys_, replicas_}) allow_writes(path);
     FailingDirectory::TearDown();
   }
+  static constexpr fs::perms kWriting =
+      fs::perms::owner_write | fs::perms::group_write | fs::perms::others_write;
   static void forbid_writes(const fs::path& directory) {
-    fs::permissions(directory, fs::perms(0555));
+    fs::permissions(directory, kWriting, fs::perm_options::remove);
   }
   static void allow_writes(const fs::path& directory) {
-    fs::permissions(directory, fs::perms(0755));
+    fs::permissions(directory, fs::perms::owner_write, fs::perm_options::add);
   }
   /// Fails where they cannot be had: nothing would be tested.
   static void expect_permissions_to_count(const fs::path& directory) {
