@@ -274,7 +274,7 @@ TEST(NumberList, HoldsAtMostItsLimit) {
     const auto parsed = parse_number_list(text, 3);
     ASSERT_FALSE(parsed) << text;
     EXPECT_EQ(parsed.error().code, ErrorCode::kInvalidArgument);
-    EXPECT_THAT(parsed.error().message, HasSubstr("at most 3 numbers"));
+    EXPECT_THAT(parsed.error().message, HasSubstr("at most 3 ascending numbers"));
   }
 }
 
