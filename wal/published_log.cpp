@@ -393,7 +393,7 @@ Status PublishedLog::begin_generation(const GenerationStart& start, const PageSe
   if (Status written = write_ended(ending, pages); !written) return written;
   if (Status written = write_state(start); !written) return written;
   const std::lock_guard lock(mutex_);
-  ending.roots.clear();
+  std::vector<Hash128>().swap(ending.roots);  // clear() would keep the memory
   generations_[ending.number] = std::move(ending);
   Status opened = open_generation(start);
   if (opened) drop_old_generations();

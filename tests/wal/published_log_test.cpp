@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <malloc.h>
 
 #include <cstring>
 
@@ -90,6 +91,23 @@ class PublishedLogTest : public testing::Test {
   std::uint64_t chain_ = 0;
   std::uint64_t next_ = 0;
 };
+
+TEST_F(PublishedLogTest, AnEndedGenerationWhoseFramesAreGoneTakesLittleMemory) {
+  PublishedLogOptions options;
+  options.retention_bytes = 0;
+  open(options);
+  begin();
+  const auto run = [&](int generations) {
+    for (int i = 0; i < generations; ++i) {
+      for (int commit = 0; commit < 400; ++commit) ASSERT_TRUE(append(1, true));
+      next_generation();
+    }
+  };
+  run(20);  // until the newest messages that are kept in memory are as many as may be
+  const std::size_t before = mallinfo2().uordblks;
+  run(40);
+  EXPECT_LE(mallinfo2().uordblks, before + 40 * 1'024);
+}
 
 TEST_F(PublishedLogTest, Danger22_LocatesCommitsAndNothingElse) {
   open();
