@@ -72,6 +72,38 @@ class WakeGate : public std::enable_shared_from_this<WakeGate> {
   bool posted_ = false;
 };
 
+/// The way of an answer that comes later, from any thread, to the strand. Once closed, which is
+/// when the connection closes, it does nothing.
+class AnswerGate : public std::enable_shared_from_this<AnswerGate> {
+ public:
+  explicit AnswerGate(std::weak_ptr<Connection> target) : target_(std::move(target)) {}
+
+  void answer(HttpResponse response);
+  void close() {
+    const std::lock_guard lock(mutex_);
+    open_ = false;
+  }
+
+ private:
+  std::mutex mutex_;
+  const std::weak_ptr<Connection> target_;
+  bool open_ = true;
+};
+
+/// Answers through the gate, and for a handler that forgets to.
+class Answerer {
+ public:
+  explicit Answerer(std::shared_ptr<AnswerGate> gate) : gate_(std::move(gate)) {}
+  Answerer(const Answerer&) = delete;
+  Answerer& operator=(const Answerer&) = delete;
+  ~Answerer();
+
+  void answer(HttpResponse response) const { gate_->answer(std::move(response)); }
+
+ private:
+  const std::shared_ptr<AnswerGate> gate_;
+};
+
 std::string name_of(const ConnectionSocket& socket) {
   BoostError error;
   const auto endpoint = socket.remote_endpoint(error);
@@ -124,12 +156,14 @@ class Connection final : public HttpConnection, public std::enable_shared_from_t
   void start();
   void close() override;
   void woken(const WakeGate* gate);
+  void answered(const AnswerGate* gate, HttpResponse response);
   [[nodiscard]] ConnectionStrand strand() { return socket_.get_executor(); }
 
  private:
   enum class Phase {
     kIdle,            ///< no byte of a request yet
     kReceiving,       ///< a part of a request is here
+    kAwaitingAnswer,  ///< the handler answers later: the gate comes next
     kWriting,         ///< a write is on its way; after_write_ comes next
     kAwaitingSource,  ///< the stream is pending: the waker comes next
     kDraining,        ///< all is said: waiting for the peer's end, so that it reads it
@@ -143,6 +177,7 @@ class Connection final : public HttpConnection, public std::enable_shared_from_t
   void next_request();
   void parse();
   void answer();
+  void answer_later(const std::function<void(HttpResponder)>& later);
   void refuse(const HttpProblem& problem);
   void respond(HttpResponse response);
   void continue_receiving();
@@ -185,6 +220,7 @@ class Connection final : public HttpConnection, public std::enable_shared_from_t
 
   std::unique_ptr<BodySource> source_;
   std::shared_ptr<WakeGate> gate_;
+  std::shared_ptr<AnswerGate> answer_gate_;
   std::optional<HttpBodyBatch> batch_;
   PullState last_pull_ = PullState::kReady;
   bool until_close_ = false;
@@ -210,6 +246,22 @@ void WakeGate::wake() {
   });
   posted_ = true;
 }
+
+void AnswerGate::answer(HttpResponse response) {
+  const std::lock_guard lock(mutex_);
+  if (!open_) return;
+  open_ = false;
+  auto target = target_.lock();
+  if (!target) return;
+  // Under the lock, for the reason that WakeGate has.
+  const ConnectionStrand strand = target->strand();
+  asio::post(strand, [self = shared_from_this(), target = std::move(target),
+                      response = std::move(response)]() mutable {
+    target->answered(self.get(), std::move(response));
+  });
+}
+
+Answerer::~Answerer() { gate_->answer(problem_response(kHandlerFailed)); }
 
 /// A completion handler that keeps the connection alive, does nothing once it is closed, and lets
 /// no exception into Asio.
@@ -251,6 +303,8 @@ void Connection::close() {
   socket_.close(ignored);
   timer_.cancel();
   service_.open.remove(this);
+  if (answer_gate_) answer_gate_->close();
+  answer_gate_.reset();
   drop_stream();
 }
 
@@ -327,6 +381,7 @@ void Connection::readable() {
       if (peer_ended_) return close();
       in_.append(bytes.data(), count);
       return parse();
+    case Phase::kAwaitingAnswer:
     case Phase::kWriting:
     case Phase::kAwaitingSource:
       // A peer that only half-closed may still read a stream that flows, and a write tells if it
@@ -363,6 +418,7 @@ void Connection::answer() {
                  "handling " + request.method + " " + request.path + ": " + failure);
     return respond(problem_response(kHandlerFailed));
   }
+  if (response->later) return answer_later(response->later);
   const auto condition = request.header("if-none-match");
   const auto etag = find_header(response->headers, "etag");
   if (condition && etag && request.method == "GET" && response->status == 200 &&
@@ -370,6 +426,20 @@ void Connection::answer() {
     response->status = 304;
   }
   respond(std::move(*response));
+}
+
+void Connection::answer_later(const std::function<void(HttpResponder)>& later) {
+  phase_ = Phase::kAwaitingAnswer;
+  answer_gate_ = std::make_shared<AnswerGate>(weak_from_this());
+  auto answerer = std::make_shared<Answerer>(answer_gate_);
+  later([answerer](HttpResponse response) { answerer->answer(std::move(response)); });
+  wait_readable();
+}
+
+void Connection::answered(const AnswerGate* gate, HttpResponse response) {
+  if (phase_ != Phase::kAwaitingAnswer || gate != answer_gate_.get()) return;
+  answer_gate_.reset();
+  guarded([this, &response] { respond(std::move(response)); })();
 }
 
 void Connection::refuse(const HttpProblem& problem) {
@@ -545,6 +615,7 @@ void Connection::timer_fired() {
       return reset();
     }
     case Phase::kIdle:
+    case Phase::kAwaitingAnswer:
     case Phase::kAwaitingSource:
     case Phase::kDraining:
     case Phase::kClosed:

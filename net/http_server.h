@@ -1,6 +1,7 @@
 /// An HTTP/1.1 server: requests in, answers out, bodies streamed at the reader's pace.
 ///
-/// The handler is called on one of the server's threads, concurrently for different connections.
+/// The handler is called on one of the server's threads, concurrently for different connections. It
+/// must not block: what takes time is answered later, from elsewhere.
 /// A body is either a string or a BodySource, from which the connection draws piece by piece as
 /// the peer takes it: a slow peer costs one piece of memory and delays nobody. Sole user of
 /// Boost.Beast.
@@ -58,6 +59,12 @@ class BodySource {
   virtual void set_waker(std::function<void()> waker) = 0;
 };
 
+struct HttpResponse;
+
+/// Takes the answer to a request. To be called once, from any thread; does nothing once the
+/// connection is gone.
+using HttpResponder = std::function<void(HttpResponse)>;
+
 struct HttpResponse {
   unsigned status = 200;
   std::string content_type = "application/json";
@@ -65,6 +72,9 @@ struct HttpResponse {
   std::string body;
   std::unique_ptr<BodySource> stream;          ///< when set, `body` is ignored and chunked is used
   std::optional<std::uint64_t> stream_length;  ///< when set, Content-Length instead of chunked
+  /// When set, all else is ignored: the answer takes time. Called at once, and not to block; when
+  /// the responder goes without having been called, the peer gets 500.
+  std::function<void(HttpResponder)> later;
 };
 
 using HttpHandler = std::function<HttpResponse(const HttpRequest&)>;

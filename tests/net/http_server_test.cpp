@@ -15,6 +15,7 @@
 
 #include "tests/net/raw_peer.h"
 #include "tests/net/scripted_source.h"
+#include "tests/support/polling.h"
 
 namespace walferry::net::test {
 namespace {
@@ -623,6 +624,79 @@ TEST(HttpServer, BearsWithASlowPeer) {
 }
 
 // The server itself.
+
+/// A handler that keeps the responders of the requests it gets.
+struct Postponed {
+  std::mutex mutex;
+  std::vector<std::pair<std::string, HttpResponder>> waiting;
+
+  HttpHandler handler() {
+    return [this](const HttpRequest& request) {
+      HttpResponse response;
+      response.later = [this, path = request.path](HttpResponder responder) {
+        const std::lock_guard lock(mutex);
+        waiting.emplace_back(path, std::move(responder));
+      };
+      return response;
+    };
+  }
+  std::size_t count() {
+    const std::lock_guard lock(mutex);
+    return waiting.size();
+  }
+  bool wait_for(std::size_t number) {
+    return walferry::tests::wait_until([&] { return count() >= number; });
+  }
+};
+
+TEST(HttpServer, AnswersLaterFromAnotherThread) {
+  Postponed postponed;
+  const auto server = started(postponed.handler());
+  RawPeer slow = RawPeer::connect(server->port());
+  ASSERT_TRUE(slow.send(get("/slow") + get("/next", "Connection: close\r\n")));
+  ASSERT_TRUE(postponed.wait_for(1));
+  // Nobody waits for it: others are answered, and the next of the same connection is not asked for.
+  RawPeer other = RawPeer::connect(server->port());
+  ASSERT_TRUE(other.send(get("/other", "Connection: close\r\n")));
+  ASSERT_TRUE(postponed.wait_for(2));
+  EXPECT_EQ(postponed.waiting[1].first, "/other");
+  std::thread([&] { postponed.waiting[1].second(text_response("other")); }).join();
+  EXPECT_EQ(body_of(other.receive_all()), "other");
+  EXPECT_EQ(postponed.count(), 2U);
+  postponed.waiting[0].second(text_response("slow"));
+  postponed.waiting[0].second(text_response("a second answer"));
+  ASSERT_TRUE(postponed.wait_for(3));
+  postponed.waiting[2].second(text_response("next"));
+  EXPECT_THAT(slow.receive_all(),
+              AllOf(HasSubstr("\r\n\r\nslowHTTP/1.1 200 OK"), EndsWith("\r\n\r\nnext")));
+}
+
+TEST(HttpServer, AnswersForAHandlerThatForgets) {
+  Postponed postponed;
+  const auto server = started(postponed.handler());
+  RawPeer peer = RawPeer::connect(server->port());
+  ASSERT_TRUE(peer.send(get("/", "Connection: close\r\n")));
+  ASSERT_TRUE(postponed.wait_for(1));
+  postponed.waiting.clear();
+  EXPECT_THAT(peer.receive_all(), StartsWith("HTTP/1.1 500 "));
+}
+
+TEST(HttpServer, ForgetsAnswersToPeersThatAreGone) {
+  Postponed postponed;
+  auto server = started(postponed.handler());
+  {
+    RawPeer peer = RawPeer::connect(server->port());
+    ASSERT_TRUE(peer.send(get("/")));
+    ASSERT_TRUE(postponed.wait_for(1));
+  }
+  postponed.waiting[0].second(text_response("to nobody"));
+  RawPeer another = RawPeer::connect(server->port());
+  ASSERT_TRUE(another.send(get("/")));
+  ASSERT_TRUE(postponed.wait_for(2));
+  server->stop();
+  server.reset();
+  postponed.waiting[1].second(text_response("from nobody"));
+}
 
 TEST(HttpServer, StopsWithStreamsOpen) {
   auto script = std::make_shared<Script>();
