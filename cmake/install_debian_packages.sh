@@ -15,8 +15,8 @@ say() {
 packages="
     ca-certificates ccache cmake curl g++ git make ninja-build pkg-config procps python3 sqlite3
     libboost-json1.81-dev libboost-url1.81-dev libboost1.81-dev libcli11-dev libcurl4-openssl-dev
-    libgmock-dev libgtest-dev libspdlog-dev libsqlite3-dev libssl-dev libtomlplusplus-dev
-    libxxhash-dev libzstd-dev
+    libgmock-dev libgtest-dev libprotozero-dev libspdlog-dev libsqlite3-dev libssl-dev
+    libtomlplusplus-dev libxxhash-dev libzstd-dev
 "
 case "${1:-}" in
     --demo) ;;

@@ -4,6 +4,7 @@
 /// readers that make these of JSON and Protobuf are in hrana_json.h and hrana_protobuf.h.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -29,7 +30,10 @@ struct Statement {
   bool want_rows = true;
 };
 
-/// When a step of a batch is to run. Its depth is bounded by the readers.
+/// How deep the readers let conditions be nested in each other.
+inline constexpr std::size_t kMaxConditionDepth = 64;
+
+/// When a step of a batch is to run.
 struct Condition {
   enum class Kind { kOk, kError, kNot, kAnd, kOr, kIsAutocommit };
   Kind kind = Kind::kOk;

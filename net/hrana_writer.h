@@ -13,7 +13,6 @@
 #include <string_view>
 #include <vector>
 
-#include "net/hrana_request.h"
 #include "net/sql_value.h"
 
 namespace walferry::net::hrana {
@@ -95,13 +94,15 @@ class Writer {
   virtual Encoded fetch_cursor_ok(std::int32_t request_id, std::span<const Encoded> entries,
                                   bool done) = 0;
   /// For execute, batch, sequence, describe, store_sql, close_sql and get_autocommit: `response` is
-  /// the StreamResponse, whose form both variants share.
-  virtual Encoded stream_response_ok(std::int32_t request_id, const StreamRequest& request,
-                                     const Encoded& response) = 0;
+  /// the StreamResponse, which says itself what it answers.
+  virtual Encoded stream_response_ok(std::int32_t request_id, const Encoded& response) = 0;
 };
 
 /// `version` is 1, 2 or 3: what a field's introduction in a later one means for older clients.
 std::unique_ptr<Writer> json_writer(int version);
 std::unique_ptr<Writer> protobuf_writer();
+
+/// The body that answers POST v1/execute and v1/batch, which JSON alone has.
+Encoded json_v1_body(const Encoded& result);
 
 }  // namespace walferry::net::hrana

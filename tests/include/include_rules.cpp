@@ -55,6 +55,7 @@ constexpr std::array kOwners = {
     Owner{"boost/beast", "net"},
     Owner{"boost/asio", "net"},
     Owner{"curl/", "net"},
+    Owner{"protozero/", "net"},
     Owner{"zstd", "wal"},
     Owner{"zdict.h", "wal"},
     Owner{"xxhash", "wal"},
