@@ -183,8 +183,10 @@ class ProtobufWriter final : public Writer {
     Encoded out;
     pbf_writer writer(out);
     for (const std::optional<std::string>& name : description.parameters) {
-      pbf_writer parameter(writer, 1);
-      if (name) add_text(parameter, 1, *name);
+      Encoded parameter;
+      pbf_writer parameter_writer(parameter);
+      if (name) add_text(parameter_writer, 1, *name);
+      add_message(writer, 1, parameter);  // a pbf_writer of its own would drop an empty one
     }
     add_columns(writer, 2, description.columns);
     writer.add_bool(3, description.is_explain);

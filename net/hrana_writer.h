@@ -20,7 +20,7 @@ namespace walferry::net::hrana {
 struct StatementEnd {
   std::uint64_t affected_rows = 0;
   std::int64_t last_insert_rowid = 0;
-  std::optional<std::uint64_t> replication_index;
+  std::optional<std::uint64_t> replication_index = std::nullopt;
   std::uint64_t rows_read = 0;
   std::uint64_t rows_written = 0;
   double duration_ms = 0;
