@@ -32,7 +32,10 @@ struct SqlColumn {
 /// What went wrong with a statement or a request, as a client is told.
 struct SqlError {
   std::string message;
-  std::string code;  ///< "SQLITE_CONSTRAINT_UNIQUE", "STREAM_EXPIRED", ...
+  std::string code;  ///< "SQLITE_CONSTRAINT", "STREAM_EXPIRED", ...
+  /// More exact than `code` ("SQLITE_CONSTRAINT_UNIQUE"), which the clients' own tests want to be
+  /// SQLite's primary one; empty where there is nothing more to say.
+  std::string extended_code = {};
 };
 
 }  // namespace walferry::net

@@ -31,6 +31,45 @@ struct SqliteApi {
   // Variadic in C, so a pointer to it cannot be called through a fixed signature: the one place
   // that needs it passes (db, SQLITE_DBCONFIG_..., int, int*).
   int (*db_config)(sqlite3*, int, ...);
+
+  // What runs SQL for clients.
+  decltype(&sqlite3_prepare_v3) prepare_v3;
+  decltype(&sqlite3_reset) reset;
+  decltype(&sqlite3_clear_bindings) clear_bindings;
+  decltype(&sqlite3_stmt_readonly) stmt_readonly;
+  decltype(&sqlite3_stmt_isexplain) stmt_isexplain;
+  decltype(&sqlite3_stmt_status) stmt_status;
+  decltype(&sqlite3_bind_parameter_count) bind_parameter_count;
+  decltype(&sqlite3_bind_parameter_name) bind_parameter_name;
+  decltype(&sqlite3_bind_null) bind_null;
+  decltype(&sqlite3_bind_int64) bind_int64;
+  decltype(&sqlite3_bind_double) bind_double;
+  decltype(&sqlite3_bind_text64) bind_text64;
+  decltype(&sqlite3_bind_blob64) bind_blob64;
+  decltype(&sqlite3_bind_zeroblob) bind_zeroblob;
+  decltype(&sqlite3_column_count) column_count;
+  decltype(&sqlite3_column_name) column_name;
+  decltype(&sqlite3_column_decltype) column_decltype;
+  decltype(&sqlite3_column_type) column_type;
+  decltype(&sqlite3_column_double) column_double;
+  decltype(&sqlite3_column_blob) column_blob;
+  decltype(&sqlite3_column_bytes) column_bytes;
+  decltype(&sqlite3_errstr) errstr;
+  decltype(&sqlite3_error_offset) error_offset;
+  decltype(&sqlite3_extended_result_codes) extended_result_codes;
+  decltype(&sqlite3_limit) limit;
+  decltype(&sqlite3_set_authorizer) set_authorizer;
+  decltype(&sqlite3_progress_handler) progress_handler;
+  decltype(&sqlite3_interrupt) interrupt;
+  decltype(&sqlite3_get_autocommit) get_autocommit;
+  decltype(&sqlite3_txn_state) txn_state;
+  decltype(&sqlite3_changes64) changes64;
+  decltype(&sqlite3_total_changes64) total_changes64;
+  decltype(&sqlite3_last_insert_rowid) last_insert_rowid;
+  decltype(&sqlite3_set_last_insert_rowid) set_last_insert_rowid;
+  decltype(&sqlite3_create_function_v2) create_function_v2;
+  decltype(&sqlite3_user_data) user_data;
+  decltype(&sqlite3_result_int64) result_int64;
 };
 
 /// The table in force.
