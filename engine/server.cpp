@@ -9,6 +9,7 @@
 
 #include "engine/ferry_service.h"
 #include "engine/primary_pump.h"
+#include "engine/sql_service.h"
 #include "net/http_server.h"
 
 namespace walferry {
@@ -19,6 +20,7 @@ using engine::FerryService;
 using engine::Primary;
 using engine::PrimaryPump;
 using engine::Publication;
+using engine::SqlService;
 
 constexpr std::size_t kPumps = 2;
 
@@ -88,7 +90,7 @@ class RunningServer final : public Server {
     http.threads = std::max(1u, options_.http_threads);
     http.log = options_.log;
     auto server = net::HttpServer::start(
-        http, [this](const net::HttpRequest& request) { return service_.handle(request); });
+        http, [this](const net::HttpRequest& request) { return handle(request); });
     if (!server) return fail(server.error());
     http_ = std::move(*server);
     port_ = http_->port();
@@ -113,10 +115,28 @@ class RunningServer final : public Server {
 
   void stop() override {
     if (http_) http_->stop();
+    sql_.stop();
     for (auto& pump : pumps_) pump->stop();
   }
 
  private:
+  net::HttpResponse handle(const net::HttpRequest& request) {
+    constexpr std::string_view kNamed = "/db/";
+    const std::string_view path = request.path;
+    if (path.starts_with(kNamed)) {
+      const std::size_t end = path.find('/', kNamed.size());
+      const std::string_view endpoint = end == path.npos ? "" : path.substr(end + 1);
+      if (SqlService::serves(endpoint)) {
+        const auto name = path.substr(kNamed.size(), end - kNamed.size());
+        return sql_.handle(std::string(name), endpoint, request);
+      }
+    } else if (options_.databases.size() == 1 && path.starts_with("/") &&
+               SqlService::serves(path.substr(1))) {
+      return sql_.handle(options_.databases.front().name, path.substr(1), request);
+    }
+    return service_.handle(request);
+  }
+
   Status add(const PublishedDatabase& database, std::vector<std::unique_ptr<Primary>>& share) {
     auto real = wal::resolve_database_path(database.path);
     if (!real) return fail(real.error());
@@ -138,11 +158,13 @@ class RunningServer final : public Server {
     primaries_.push_back(primary->get());
     share.push_back(std::move(*primary));
     service_.add(database.name, *publication);
+    sql_.add(database.name, *real);
     return {};
   }
 
   ServerOptions options_;
   FerryService service_{[this] { return status(); }};
+  SqlService sql_{engine::SqlServiceOptions{}};
   std::vector<const Primary*> primaries_;
   std::vector<std::unique_ptr<PrimaryPump>> pumps_;
   std::unique_ptr<net::HttpServer> http_;

@@ -30,17 +30,16 @@ std::string new_baton() {
 }  // namespace
 
 std::expected<std::shared_ptr<SqlStream>, net::SqlError> SqlStreams::take(std::string_view baton) {
-  if (baton.size() != kBatonSize ||
-      baton.find_first_not_of(kDigits) != std::string_view::npos) {
-    return std::unexpected(
-        net::SqlError{"The baton is invalid: it was not given out by this server",
-                      "BATON_INVALID"});
+  if (baton.size() != kBatonSize || baton.find_first_not_of(kDigits) != std::string_view::npos) {
+    return std::unexpected(net::SqlError{
+        "The baton is invalid: it was not given out by this server", "BATON_INVALID"});
   }
   const std::lock_guard lock(mutex_);
   const auto found = kept_.find(std::string(baton));
   if (found == kept_.end()) {
-    return std::unexpected(net::SqlError{
-        "The stream has expired due to inactivity, or its baton was used before", "STREAM_EXPIRED"});
+    return std::unexpected(
+        net::SqlError{"The stream has expired due to inactivity, or its baton was used before",
+                      "STREAM_EXPIRED"});
   }
   std::shared_ptr<SqlStream> stream = std::move(found->second.stream);
   kept_.erase(found);

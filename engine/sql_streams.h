@@ -1,8 +1,8 @@
 /// The streams that HTTP clients keep from one request to the next, each under a baton.
 ///
-/// A baton is good for one request: take() gives the stream out and forgets it, put() keeps it again
-/// under another. So a stream is in the hands of one request at a time. Batons are 128 bits of the
-/// system's randomness: nobody guesses another's.
+/// A baton is good for one request: take() gives the stream out and forgets it, put() keeps it
+/// again under another. So a stream is in the hands of one request at a time. Batons are 128 bits
+/// of the system's randomness: nobody guesses another's.
 ///
 /// Reads no clock: the caller says what time it is. Thread-safe.
 #pragma once
