@@ -128,7 +128,7 @@ std::string_view find_name(const std::array<CodeName, N>& names, int code) {
 // SQLite gives the parser's own complaints no code of their own.
 bool is_parse_error(std::string_view message) {
   return message.ends_with(": syntax error") || message == "incomplete input" ||
-         message.starts_with("unrecognized token:");
+         message.starts_with("unrecognized token:") || message == "parser stack overflow";
 }
 
 net::SqlError with_code(int extended_code, std::string message) {
