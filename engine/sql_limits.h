@@ -21,7 +21,7 @@ struct SqlLimits {
   int expression_depth = 1'000;
   int compound_select = 500;
   int vdbe_operations = 25'000'000;
-  int trigger_depth = 100;
+  int trigger_depth = 1'000;
   int like_pattern_bytes = 10'000;
   /// How long SQLite waits for a lock that another program holds.
   std::chrono::milliseconds busy_timeout{5'000};
