@@ -97,10 +97,17 @@ bool has_foreign_text(std::span<const SqlValueView> row) {
   return false;
 }
 
-void add_row(pbf_writer& writer, std::uint32_t tag, std::span<const SqlValueView> row);
+/// What precedes a message of a known size. protozero 1.7 can do the same only once in each
+/// message.
+void append_head(std::string& out, std::uint32_t tag, std::size_t size) {
+  out += static_cast<char>(tag << 3 | 2);
+  protozero::add_varint_to_buffer(&out, size);
+}
+
+void append_row(std::string& out, std::uint32_t tag, std::span<const SqlValueView> row);
 
 /// Rare, and the only row that needs memory of its own.
-void add_repaired_row(pbf_writer& writer, std::uint32_t tag, std::span<const SqlValueView> row) {
+void append_repaired_row(std::string& out, std::uint32_t tag, std::span<const SqlValueView> row) {
   std::vector<SqlValueView> repaired(row.begin(), row.end());
   std::vector<std::string> texts;
   texts.reserve(row.size());  // the views stay good
@@ -108,19 +115,19 @@ void add_repaired_row(pbf_writer& writer, std::uint32_t tag, std::span<const Sql
     const auto* text = std::get_if<std::string_view>(&value);
     if (text != nullptr) value = std::string_view(texts.emplace_back(repaired_utf8(*text)));
   }
-  add_row(writer, tag, repaired);
+  append_row(out, tag, repaired);
 }
 
 /// A Row. With sizes known beforehand, nothing is moved to make place for them.
-void add_row(pbf_writer& writer, std::uint32_t tag, std::span<const SqlValueView> row) {
-  if (has_foreign_text(row)) return add_repaired_row(writer, tag, row);
+void append_row(std::string& out, std::uint32_t tag, std::span<const SqlValueView> row) {
+  if (has_foreign_text(row)) return append_repaired_row(out, tag, row);
   std::size_t size = 0;
   for (const SqlValueView& value : row) size += delimited_size(value_size(value));
-  if (size == 0) return writer.add_message(tag, "", 0);
-  pbf_writer row_writer(writer, tag, size);
+  append_head(out, tag, size);
+  pbf_writer writer(out);
   for (const SqlValueView& value : row) {
-    pbf_writer value_writer(row_writer, kValuesOfRow, value_size(value));
-    add_value(value_writer, value);
+    append_head(out, kValuesOfRow, value_size(value));
+    add_value(writer, value);
   }
 }
 
@@ -142,8 +149,7 @@ class ProtobufWriter final : public Writer {
   }
 
   void add_row(std::span<const SqlValueView> row) override {
-    pbf_writer writer(result_);
-    hrana::add_row(writer, kRowsOfResult, row);
+    append_row(result_, kRowsOfResult, row);
   }
 
   Encoded end_result(const StatementEnd& end) override {
@@ -247,8 +253,7 @@ class ProtobufWriter final : public Writer {
   }
   Encoded row_entry(std::span<const SqlValueView> row) override {
     Encoded out;
-    pbf_writer writer(out);
-    hrana::add_row(writer, 4, row);
+    append_row(out, 4, row);
     return out;
   }
   Encoded step_end_entry(const StatementEnd& end) override {

@@ -61,14 +61,13 @@ void append_json_string(std::string& out, std::string_view text) {
       text.remove_prefix(1);
       continue;
     }
-    const Utf8Sequence sequence = first_utf8_sequence(text.substr(run));
-    if (sequence.valid) {
-      run += sequence.size;
+    if (const std::size_t size = multibyte_prefix_size(text.substr(run)); size > 0) {
+      run += size;
       continue;
     }
     flush();
     out += kReplacementCharacter;
-    text.remove_prefix(sequence.size);
+    text.remove_prefix(first_utf8_sequence(text).size);
   }
   flush();
   out += '"';

@@ -68,14 +68,36 @@ Utf8Sequence first_utf8_sequence(std::string_view text) {
   return {form.size, true};
 }
 
-bool is_utf8(std::string_view text) {
-  for (;;) {
-    text.remove_prefix(ascii_prefix_size(text));
-    if (text.empty()) return true;
-    const Utf8Sequence sequence = first_utf8_sequence(text);
-    if (!sequence.valid) return false;
-    text.remove_prefix(sequence.size);
+std::size_t multibyte_prefix_size(std::string_view text) {
+  const auto byte_at = [text](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  const auto continues_at = [&byte_at](std::size_t i) { return (byte_at(i) & 0xc0) == 0x80; };
+  std::size_t size = 0;
+  while (size < text.size() && byte_at(size) >= 0x80) {
+    const unsigned char lead = byte_at(size);
+    const std::size_t left = text.size() - size;
+    // Most characters are such; the others have narrower ranges or four bytes.
+    if (lead >= 0xc2 && lead < 0xe0 && left >= 2 && continues_at(size + 1)) {
+      size += 2;
+    } else if (lead > 0xe0 && lead < 0xed && left >= 3 && continues_at(size + 1) &&
+               continues_at(size + 2)) {
+      size += 3;
+    } else {
+      const Utf8Sequence sequence = first_utf8_sequence(text.substr(size));
+      if (!sequence.valid) break;
+      size += sequence.size;
+    }
   }
+  return size;
+}
+
+bool is_utf8(std::string_view text) {
+  while (!text.empty()) {
+    text.remove_prefix(ascii_prefix_size(text));
+    const std::size_t size = multibyte_prefix_size(text);
+    if (size == 0 && !text.empty()) return false;
+    text.remove_prefix(size);
+  }
+  return true;
 }
 
 std::string repaired_utf8(std::string_view text) {

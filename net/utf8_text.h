@@ -21,6 +21,9 @@ bool is_utf8(std::string_view text);
 /// The text with U+FFFD for every sequence that is none.
 std::string repaired_utf8(std::string_view text);
 
+/// How many bytes at the beginning are valid sequences of more than one byte.
+std::size_t multibyte_prefix_size(std::string_view text);
+
 /// How many bytes at the beginning are printable ASCII other than `"` and `\`: what JSON takes as
 /// it is. Reads eight bytes at a time.
 std::size_t plain_prefix_size(std::string_view text);
