@@ -1,32 +1,15 @@
 #include "net/hrana_protobuf.h"
 
 #include <protozero/exception.hpp>
-#include <protozero/pbf_reader.hpp>
 
-#include "net/request_place.h"
-#include "net/utf8_text.h"
+#include "net/hrana_protobuf_statement.h"
 
 namespace walferry::net::hrana {
 
 namespace {
 
-using protozero::pbf_reader;
-using protozero::pbf_wire_type;
-
-// A field of another wire type than the schema's is skipped like an unknown one.
-constexpr std::uint32_t length_delimited(std::uint32_t tag) {
-  return protozero::tag_and_type(tag, pbf_wire_type::length_delimited);
-}
-constexpr std::uint32_t varint(std::uint32_t tag) {
-  return protozero::tag_and_type(tag, pbf_wire_type::varint);
-}
-constexpr std::uint32_t fixed64(std::uint32_t tag) {
-  return protozero::tag_and_type(tag, pbf_wire_type::fixed64);
-}
-
-/// Reads messages with protozero, which throws where bytes end too early: see read_message(). Each
-/// function takes the message by value, as reading advances it. Nothing recurses but conditions.
-class ProtobufReader {
+/// The requests, and the bodies and messages that they come in: see read_message().
+class ProtobufReader : private ProtobufStatementReader {
  public:
   template <class T>
   Result<T> result(T value) const {
@@ -85,191 +68,6 @@ class ProtobufReader {
   }
 
  private:
-  /// A message or a oneof that may be there once. Protobuf would merge a second one with the first;
-  /// no encoder writes such a thing, so that a wrong request is likelier than a right one.
-  struct Once {
-    bool is_set = false;
-  };
-  void set(Once& once, const Place& place) {
-    if (once.is_set) problem_.note(place, "is there twice");
-    once.is_set = true;
-  }
-  void require(const Once& once, const Place& place) {
-    if (!once.is_set) problem_.note(place, "is missing");
-  }
-
-  bool next(pbf_reader& message) const { return !problem_.found() && message.next(); }
-
-  std::string text(pbf_reader& message, const Place& place) {
-    const protozero::data_view bytes = message.get_view();
-    const std::string_view text(bytes.data(), bytes.size());
-    if (!is_utf8(text)) problem_.note(place, "is not UTF-8");
-    return std::string(text);
-  }
-
-  SqlValue value(pbf_reader message, const Place& place) {
-    SqlValue value;
-    Once kind;
-    while (next(message)) {
-      const std::uint32_t field = message.tag_and_type();
-      if (field == length_delimited(1)) {
-        message.skip();
-        value = SqlNull{};
-      } else if (field == varint(2)) {
-        value = std::int64_t{message.get_sint64()};
-      } else if (field == fixed64(3)) {
-        value = message.get_double();
-      } else if (field == length_delimited(4)) {
-        value = text(message, place);
-      } else if (field == length_delimited(5)) {
-        const protozero::data_view bytes = message.get_view();
-        const auto* data = reinterpret_cast<const std::byte*>(bytes.data());
-        value = SqlBlob(data, data + bytes.size());
-      } else {
-        message.skip();
-        continue;
-      }
-      set(kind, place);
-    }
-    if (!kind.is_set) problem_.note(place, "has no value of a known type");
-    return value;
-  }
-
-  std::pair<std::string, SqlValue> named_arg(pbf_reader message, const Place& place) {
-    std::pair<std::string, SqlValue> arg;
-    const Place value_place{&place, "value"};
-    Once has_value;
-    while (next(message)) {
-      if (message.tag_and_type() == length_delimited(1)) {
-        arg.first = text(message, {&place, "name"});
-      } else if (message.tag_and_type() == length_delimited(2)) {
-        set(has_value, value_place);
-        arg.second = value(message.get_message(), value_place);
-      } else {
-        message.skip();
-      }
-    }
-    require(has_value, value_place);
-    return arg;
-  }
-
-  void require_one_source(const SqlSource& source, const Place& place) {
-    if (source.sql.has_value() == source.sql_id.has_value()) {
-      problem_.note(place, "exactly one of sql and sql_id is needed");
-    }
-  }
-
-  Statement statement(pbf_reader message, const Place& place) {
-    Statement statement;
-    while (next(message)) {
-      switch (message.tag_and_type()) {
-        case length_delimited(1):
-          statement.source.sql = text(message, {&place, "sql"});
-          break;
-        case varint(2):
-          statement.source.sql_id = message.get_int32();
-          break;
-        case length_delimited(3): {
-          const Place at{&place, "args", statement.args.size()};
-          statement.args.push_back(value(message.get_message(), at));
-          break;
-        }
-        case length_delimited(4): {
-          const Place at{&place, "named_args", statement.named_args.size()};
-          statement.named_args.push_back(named_arg(message.get_message(), at));
-          break;
-        }
-        case varint(5):
-          statement.want_rows = message.get_bool();
-          break;
-        default:
-          message.skip();
-      }
-    }
-    require_one_source(statement.source, place);
-    return statement;
-  }
-
-  /// `step` is the step that it belongs to.
-  Condition condition(pbf_reader message, const Place& place, std::size_t step, std::size_t depth) {
-    using Kind = Condition::Kind;
-    Condition condition;
-    if (depth > kMaxConditionDepth) return problem_.note(place, "is too deep"), condition;
-    Once kind;
-    while (next(message)) {
-      const std::uint32_t field = message.tag_and_type();
-      if (field == varint(1) || field == varint(2)) {
-        condition.kind = field == varint(1) ? Kind::kOk : Kind::kError;
-        condition.step = message.get_uint32();
-        if (condition.step >= step) problem_.note({&place, "step"}, "is not an earlier step");
-      } else if (field == length_delimited(3)) {
-        condition.kind = Kind::kNot;
-        condition.conditions.push_back(
-            this->condition(message.get_message(), {&place, "cond"}, step, depth + 1));
-      } else if (field == length_delimited(4) || field == length_delimited(5)) {
-        condition.kind = field == length_delimited(4) ? Kind::kAnd : Kind::kOr;
-        condition.conditions = conditions(message.get_message(), place, step, depth);
-      } else if (field == length_delimited(6)) {
-        message.skip();
-        condition.kind = Kind::kIsAutocommit;
-      } else {
-        message.skip();
-        continue;
-      }
-      set(kind, place);
-    }
-    if (!kind.is_set) problem_.note(place, "is no condition of a known type");
-    return condition;
-  }
-
-  std::vector<Condition> conditions(pbf_reader list, const Place& place, std::size_t step,
-                                    std::size_t depth) {
-    std::vector<Condition> conditions;
-    while (next(list)) {
-      if (list.tag_and_type() == length_delimited(1)) {
-        const Place at{&place, "conds", conditions.size()};
-        conditions.push_back(condition(list.get_message(), at, step, depth + 1));
-      } else {
-        list.skip();
-      }
-    }
-    return conditions;
-  }
-
-  BatchStep batch_step(pbf_reader message, const Place& place, std::size_t step) {
-    BatchStep to;
-    const Place condition_place{&place, "condition"};
-    const Place statement_place{&place, "stmt"};
-    Once has_condition;
-    Once has_statement;
-    while (next(message)) {
-      if (message.tag_and_type() == length_delimited(1)) {
-        set(has_condition, condition_place);
-        to.condition = condition(message.get_message(), condition_place, step, 1);
-      } else if (message.tag_and_type() == length_delimited(2)) {
-        set(has_statement, statement_place);
-        to.statement = statement(message.get_message(), statement_place);
-      } else {
-        message.skip();
-      }
-    }
-    require(has_statement, statement_place);
-    return to;
-  }
-
-  Batch batch(pbf_reader message, const Place& place) {
-    Batch batch;
-    while (next(message)) {
-      if (message.tag_and_type() == length_delimited(1)) {
-        const std::size_t step = batch.steps.size();
-        batch.steps.push_back(batch_step(message.get_message(), {&place, "steps", step}, step));
-      } else {
-        message.skip();
-      }
-    }
-    return batch;
-  }
-
   /// The fields of every request there is. Each message has its own tags for them, and only some.
   struct Fields {
     std::int32_t stream_id = 0;
@@ -415,8 +213,8 @@ class ProtobufReader {
     while (next(message)) {
       if (message.tag_and_type() == varint(1)) {
         to.request_id = message.get_int32();
-      } else if (message.wire_type() == pbf_wire_type::length_delimited && message.tag() >= 2 &&
-                 message.tag() <= 13) {
+      } else if (message.wire_type() == protozero::pbf_wire_type::length_delimited &&
+                 message.tag() >= 2 && message.tag() <= 13) {
         set(kind, place);
         const std::uint32_t tag = message.tag();
         socket_request(message.get_message(), place, tag, to);
@@ -475,8 +273,6 @@ class ProtobufReader {
         to.request = stream_request(message, place, Of::kGetAutocommit, 2);
     }
   }
-
-  FirstProblem problem_;
 };
 
 /// `read` makes a T of the message with a reader.
