@@ -80,6 +80,7 @@ class RunningServer final : public Server {
                                                      database.name + "\": name one differently");
       }
     }
+    if (options_.serve_sql) sql_ = std::make_unique<SqlService>(engine::SqlServiceOptions{});
     std::array<std::vector<std::unique_ptr<Primary>>, kPumps> shares;
     for (std::size_t i = 0; i < options_.databases.size(); ++i) {
       if (Status added = add(options_.databases[i], shares[i % kPumps]); !added) return added;
@@ -115,7 +116,7 @@ class RunningServer final : public Server {
 
   void stop() override {
     if (http_) http_->stop();
-    sql_.stop();
+    if (sql_) sql_->stop();
     for (auto& pump : pumps_) pump->stop();
   }
 
@@ -123,16 +124,17 @@ class RunningServer final : public Server {
   net::HttpResponse handle(const net::HttpRequest& request) {
     constexpr std::string_view kNamed = "/db/";
     const std::string_view path = request.path;
+    if (!sql_) return service_.handle(request);
     if (path.starts_with(kNamed)) {
       const std::size_t end = path.find('/', kNamed.size());
       const std::string_view endpoint = end == path.npos ? "" : path.substr(end + 1);
       if (SqlService::serves(endpoint)) {
         const auto name = path.substr(kNamed.size(), end - kNamed.size());
-        return sql_.handle(std::string(name), endpoint, request);
+        return sql_->handle(std::string(name), endpoint, request);
       }
     } else if (options_.databases.size() == 1 && path.starts_with("/") &&
                SqlService::serves(path.substr(1))) {
-      return sql_.handle(options_.databases.front().name, path.substr(1), request);
+      return sql_->handle(options_.databases.front().name, path.substr(1), request);
     }
     return service_.handle(request);
   }
@@ -158,13 +160,13 @@ class RunningServer final : public Server {
     primaries_.push_back(primary->get());
     share.push_back(std::move(*primary));
     service_.add(database.name, *publication);
-    sql_.add(database.name, *real);
+    if (sql_) sql_->add(database.name, *real);
     return {};
   }
 
   ServerOptions options_;
   FerryService service_{[this] { return status(); }};
-  SqlService sql_{engine::SqlServiceOptions{}};
+  std::unique_ptr<SqlService> sql_;  ///< null: no SQL is served
   std::vector<const Primary*> primaries_;
   std::vector<std::unique_ptr<PrimaryPump>> pumps_;
   std::unique_ptr<net::HttpServer> http_;

@@ -130,6 +130,10 @@ class JsonWriter final : public Writer {
     append_json_string(out, error.message);
     out += R"(,"code":)";
     append_json_string(out, error.code);
+    if (!error.extended_code.empty()) {
+      out += R"(,"extended_code":)";
+      append_json_string(out, error.extended_code);
+    }
     out += '}';
     return out;
   }

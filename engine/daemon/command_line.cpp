@@ -25,6 +25,7 @@ struct TypedServe {
   std::string retention = "64M";
   std::string http_threads = "2";
   bool sync_before_publish = false;
+  bool no_sql = false;
 };
 
 struct TypedReplicate {
@@ -110,6 +111,9 @@ void add_serve(CLI::App& program, TypedServe& typed) {
              "Publish a commit only once it is on disk. Without it, under synchronous=NORMAL, "
              "followers may see commits that a power cut of the primary takes back; they are then "
              "taken back on the followers too.");
+  add_switch(serve, "no-sql", typed.no_sql,
+             "Do not answer SQL. With SQL, whoever reaches the address reads and writes the "
+             "databases, within docs/sql.md.");
   add_setting(serve, "http-threads", typed.http_threads, "COUNT",
               "Threads that answer requests, 1 to 256.");
 }
@@ -254,6 +258,7 @@ ServeCommand to_serve(const TypedServe& typed, Converter& converter) {
   command.options.wal_limit_bytes = converter.convert("wal-limit", typed.wal_limit, parse_size);
   command.options.retention_bytes = converter.convert("retention", typed.retention, parse_size);
   command.options.sync_before_publish = typed.sync_before_publish;
+  command.options.serve_sql = !typed.no_sql;
   return command;
 }
 

@@ -43,6 +43,10 @@ constexpr ManualPage kServe = {
   signal ends it at once. It may also be killed: followers go on from where
   they are when it is started again.
 
+  SQL is answered, too, for libSQL's clients over HTTP (Hrana 2 and 3):
+      createClient({url: "http://127.0.0.1:7070"})
+  for the only database, "http://127.0.0.1:7070/db/app.db/" for one of several.
+
   Until walferry knows access tokens it listens on loopback addresses only.
 )",
     .examples = R"(  Publish one database as http://127.0.0.1:7070/db/app.db:

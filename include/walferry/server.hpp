@@ -39,6 +39,8 @@ struct ServerOptions {
   std::uint64_t retention_bytes = 64ull << 20;  ///< frames of ended generations that are kept
   std::uint64_t retained_generations = 1'000;   ///< ended generations whose page lists are kept
   bool sync_before_publish = false;             ///< publish a commit only once the WAL is synced
+  /// Answer clients' SQL, too, which reads and writes (docs/sql.md).
+  bool serve_sql = true;
 
   LogSink log;
 };

@@ -79,6 +79,7 @@ TEST(CommandLine, HasDefaultsForServe) {
   EXPECT_EQ(options.wal_limit_bytes, 16U << 20);
   EXPECT_EQ(options.retention_bytes, 64U << 20);
   EXPECT_FALSE(options.sync_before_publish);
+  EXPECT_TRUE(options.serve_sql);
 }
 
 TEST(CommandLine, TellsDirectoriesFromFiles) {
@@ -93,13 +94,15 @@ TEST(CommandLine, TellsDirectoriesFromFiles) {
 TEST(CommandLine, TakesTheOptionsOfServe) {
   const ServerOptions options =
       parsed<ServeCommand>({"serve", "app.db", "--listen", "[::1]:0", "--wal-limit", "1M",
-                            "--retention=2G", "--sync-before-publish", "--http-threads", "8"})
+                            "--retention=2G", "--sync-before-publish", "--no-sql", "--http-threads",
+                            "8"})
           .options;
   EXPECT_EQ(options.address, "::1");
   EXPECT_EQ(options.port, 0);
   EXPECT_EQ(options.wal_limit_bytes, 1U << 20);
   EXPECT_EQ(options.retention_bytes, 2ULL << 30);
   EXPECT_TRUE(options.sync_before_publish);
+  EXPECT_FALSE(options.serve_sql);
   EXPECT_EQ(options.http_threads, 8U);
 }
 
@@ -234,6 +237,7 @@ listen = "127.0.0.1:1"
 wal-limit = 4096
 http-threads = 3
 sync-before-publish = true
+no-sql = true
 [replicate]
 url = "http://h"
 local = "l.db"
@@ -250,6 +254,7 @@ wal-limit = "1G"
   EXPECT_EQ(serve.wal_limit_bytes, 4096U);
   EXPECT_EQ(serve.http_threads, 3U);
   EXPECT_TRUE(serve.sync_before_publish);
+  EXPECT_FALSE(serve.serve_sql);
   const auto replicate = parsed<ReplicateCommand>({"replicate", "--config", file}).options;
   EXPECT_EQ(replicate.url, "http://h");
   EXPECT_EQ(replicate.path, "l.db");
