@@ -8,7 +8,7 @@ NO_ASLR := $(shell setarch -R true 2>/dev/null && echo setarch -R)
 
 CXX_FILES = $(shell git ls-files --cached --others --exclude-standard '*.h' '*.hpp' '*.c' '*.cpp')
 
-.PHONY: build debug test asan tsan soak bench format check-format tidy clean
+.PHONY: build debug test asan tsan soak interop bench format check-format tidy clean
 
 build: build/release/build.ninja
 	cmake --build --preset release --parallel $(JOBS)
@@ -31,6 +31,10 @@ tsan: build/tsan/build.ninja
 
 soak: build
 	ctest --preset soak
+
+# The packages that people use, from npm, against the built program.
+interop: build
+	tests/interop/run.sh
 
 # Micro benchmarks, then the figures of the whole beside their yardsticks (some minutes).
 bench:

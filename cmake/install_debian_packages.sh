@@ -1,10 +1,11 @@
 #!/bin/sh
 # Installs what walferry is built and tested with, on Debian 12 (bookworm).
 #
-#   cmake/install_debian_packages.sh [--demo | --developer]
+#   cmake/install_debian_packages.sh [--demo | --interop | --developer]
 #
 # --demo leaves out nginx, which only tests use and which Debian starts when it installs it;
-# --developer adds clang-format, clang-tidy, shellcheck and what bench/ needs. Root or sudo is needed only when
+# --interop adds Node.js and npm, where there is no Node.js of version 18 or later; --developer adds
+# these, clang-format, clang-tidy, shellcheck and what bench/ needs. Root or sudo is needed only when
 # something is missing; when nothing is, nothing is done. Plain sh: a bare machine has little else.
 set -eu
 
@@ -18,12 +19,22 @@ packages="
     libgmock-dev libgtest-dev libprotozero-dev libspdlog-dev libsqlite3-dev libssl-dev
     libtomlplusplus-dev libxxhash-dev libzstd-dev
 "
+# Node.js may also come from elsewhere than Debian.
+node_packages="nodejs npm"
+if command -v npm >/dev/null &&
+    node -e 'process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)' 2>/dev/null; then
+    node_packages=""
+fi
 case "${1:-}" in
     --demo) ;;
     "") packages="$packages nginx-light" ;;
-    --developer) packages="$packages nginx-light clang-format-19 clang-tidy-19 shellcheck libbenchmark-dev time" ;;
+    --interop) packages="$packages nginx-light $node_packages" ;;
+    --developer)
+        packages="$packages nginx-light clang-format-19 clang-tidy-19 shellcheck libbenchmark-dev time
+            $node_packages"
+        ;;
     *)
-        say "unknown argument '$1'; usage: $0 [--demo | --developer]"
+        say "unknown argument '$1'; usage: $0 [--demo | --interop | --developer]"
         exit 2
         ;;
 esac
