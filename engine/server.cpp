@@ -132,9 +132,14 @@ class RunningServer final : public Server {
         const auto name = path.substr(kNamed.size(), end - kNamed.size());
         return sql_->handle(std::string(name), endpoint, request);
       }
-    } else if (options_.databases.size() == 1 && path.starts_with("/") &&
-               SqlService::serves(path.substr(1))) {
-      return sql_->handle(options_.databases.front().name, path.substr(1), request);
+      // From a URL without a slash behind the name: where clients join, the name is left out. The
+      // probes ("/db/v2") may be a database's own URL.
+      const std::string_view unnamed = path.substr(kNamed.size());
+      if (!endpoint.empty() && SqlService::serves(unnamed))
+        return sql_->handle("", unnamed, request);
+    } else if (path.starts_with("/") && SqlService::serves(path.substr(1))) {
+      const bool only_one = options_.databases.size() == 1;
+      return sql_->handle(only_one ? options_.databases.front().name : "", path.substr(1), request);
     }
     return service_.handle(request);
   }

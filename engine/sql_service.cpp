@@ -80,6 +80,12 @@ HttpResponse refusal(unsigned status, Form form, const net::SqlError& error) {
   return response;
 }
 
+std::string no_such_database(const std::string& name) {
+  if (!name.empty()) return "no database \"" + name + "\" is served here";
+  return "the URL names no database: clients need http://HOST:PORT/db/NAME/ with the slash at its "
+         "end";
+}
+
 }  // namespace
 
 /// A pipeline under way, from its request to its answer.
@@ -168,7 +174,7 @@ HttpResponse SqlService::handle(const std::string& database, std::string_view en
     const std::lock_guard lock(mutex_);
     const auto found = databases_.find(database);
     if (stopped_ || found == databases_.end())
-      return refusal(404, form, {"no database \"" + database + "\" is served here", "NOT_FOUND"});
+      return refusal(404, form, {no_such_database(database), "NOT_FOUND"});
     call->database = found->second;
   }
   HttpResponse response;

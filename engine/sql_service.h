@@ -53,7 +53,8 @@ class SqlService {
   void add(const std::string& name, const std::filesystem::path& path);
   /// Whether a path (as of handle()) is served here.
   static bool serves(std::string_view endpoint);
-  /// `endpoint` is the path behind the database's own: "v3/pipeline".
+  /// `endpoint` is the path behind the database's own: "v3/pipeline". Where a request names no
+  /// database, `database` is empty, and the answer tells the client how to name one.
   net::HttpResponse handle(const std::string& database, std::string_view endpoint,
                            const net::HttpRequest& request);
   /// Ends all streams; what comes later is refused. Idempotent.

@@ -311,6 +311,17 @@ TEST_F(SqlServiceTest, StopsWhileCallsAreUnderWay) {
   database.run("INSERT INTO t VALUES(1, 1)");
 }
 
+TEST_F(SqlServiceTest, TellsHowToNameADatabase) {
+  start();
+  const Answer absent = ask({execute("SELECT 1")}, "", "absent.db");
+  EXPECT_EQ(absent.status, 404U);
+  EXPECT_EQ(absent.body.at("message"), "no database \"absent.db\" is served here");
+  const Answer unnamed = ask({execute("SELECT 1")}, "", "");
+  EXPECT_EQ(unnamed.status, 404U);
+  EXPECT_EQ(unnamed.body.at("code"), "NOT_FOUND");
+  EXPECT_THAT(std::string(unnamed.body.at("message").as_string()), HasSubstr("/db/NAME/"));
+}
+
 TEST_F(SqlServiceTest, ServesOneDatabaseByEachOfItsNames) {
   start();
   EXPECT_EQ(ask({execute("INSERT INTO t VALUES(9, 9)"), kClose}, "", "other.db").type(0), "ok");

@@ -105,15 +105,17 @@ class PublishedDatabase {
   #follower;
   #port = 0;
   #version = 1;
+  #beside;
 
-  constructor(directory) {
+  constructor(directory, beside) {
+    this.#beside = beside;
     this.file = join(directory, "app.db");
     this.replica = join(directory, "replica.db");
     this.#primary = new Daemon(join(directory, "primary.log"));
     this.#follower = new Daemon(join(directory, "follower.log"));
   }
 
-  /** The server's root, which is its only database. */
+  /** The server's root, which is its database where it has one only. */
   get url() {
     return `http://127.0.0.1:${this.#port}`;
   }
@@ -125,7 +127,8 @@ class PublishedDatabase {
 
   /** At the same port as before, if there was one. */
   async start() {
-    await this.#primary.start(["serve", this.file, "--listen", `127.0.0.1:${this.#port}`]);
+    const paths = [this.file, ...this.#beside];
+    await this.#primary.start(["serve", ...paths, "--listen", `127.0.0.1:${this.#port}`]);
     if (this.#port === 0) {
       const [, port] = await this.#primary.logged(/serving app\.db at http:\/\/127\.0\.0\.1:(\d+)/);
       this.#port = Number(port);
@@ -168,12 +171,18 @@ class PublishedDatabase {
   }
 }
 
-/** `schema` is run by stock SQLite before the database is published. */
-export async function publish(t, schema = "") {
+/**
+ * `schema` is run by stock SQLite before the database is published. `beside` are the names of other
+ * databases that the same server publishes; their schema is the same.
+ */
+export async function publish(t, schema = "", beside = []) {
   const directory = await mkdtemp(join(tmpdir(), "walferry-interop-"));
   atEnd(t, () => rm(directory, { recursive: true, force: true }));
-  const published = new PublishedDatabase(directory);
-  await stock(published.file, `PRAGMA journal_mode=WAL; PRAGMA user_version=1; ${schema}`);
+  const others = beside.map((name) => join(directory, name));
+  const published = new PublishedDatabase(directory, others);
+  for (const file of [published.file, ...others]) {
+    await stock(file, `PRAGMA journal_mode=WAL; PRAGMA user_version=1; ${schema}`);
+  }
   await published.start();
   await published.follow();
   atEnd(t, () => published.end());

@@ -43,7 +43,23 @@ test("a remote client finds the database by its path, too", async (t) => {
   }
   // Without a slash behind it the client leaves out a path's last part, the database's name.
   const { db } = await load("remote_client", { url: published.named_url });
-  await assert.rejects(db.execute("SELECT count(*) FROM users"), failsWith("SERVER_ERROR", /404/));
+  await assert.rejects(db.execute("SELECT 1"), failsWith("NOT_FOUND", /\/db\/NAME\/ with the slash/));
+});
+
+test("a server of several databases serves each by its path, and none by its root", async (t) => {
+  const published = await publish(t, users, ["v2"]);
+  const names = async (url) => {
+    const { db } = await load("remote_client", { url });
+    return plain(await db.execute("SELECT group_concat(name) FROM users"))[0][0];
+  };
+  const { db: other } = await load("remote_client", { url: `${published.url}/db/v2/` });
+  await other.execute("UPDATE users SET name = 'Zoe' WHERE id = 1");
+  assert.equal(await names(`${published.url}/db/v2/`), "Zoe,Ben");
+  assert.equal(await names(`${published.named_url}/`), "Aiko,Ben");
+  for (const url of [published.url, published.named_url]) {
+    await assert.rejects(names(url), failsWith("NOT_FOUND", /\/db\/NAME\/ with the slash/));
+  }
+  await assert.rejects(names(`${published.url}/db/absent.db/`), failsWith("NOT_FOUND", /"absent\.db"/));
 });
 
 test("a cached client serves one event after another", async (t) => {
