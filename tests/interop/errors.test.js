@@ -121,6 +121,19 @@ test("a write whose result is too large is taken back", async (t) => {
 test("a value or a text that is too large is refused", async (t) => {
   const client = connect(t, await publish(t));
   await assert.rejects(client.execute("SELECT zeroblob(1000000000)"), failsWith("SQLITE_TOOBIG"));
-  await assert.rejects(client.execute(`SELECT '${"x".repeat(3 << 20)}'`), (error) => /^SQL/.test(error.code));
+  const text = `SELECT '${"x".repeat(3 << 20)}'`;
+  await assert.rejects(client.execute(text), failsWith("SQLITE_TOOBIG", /1048576 are allowed/));
   assert.deepEqual(plain(await client.execute("SELECT 1")), [[1]]);
+});
+
+test("a request that is too large is refused while it is sent", async (t) => {
+  const published = await publish(t, "CREATE TABLE t (a);");
+  const client = connect(t, published);
+  for (const size of [16 << 20, 40 << 20]) {
+    await assert.rejects(
+      client.execute({ sql: "INSERT INTO t VALUES (?)", args: [new Uint8Array(size)] }),
+      failsWith("SERVER_ERROR", /413/),
+    );
+    assert.deepEqual(plain(await client.execute("SELECT count(*) FROM t")), [[0]]);
+  }
 });

@@ -35,9 +35,11 @@ test("a remote client reads and writes", async (t) => {
   assert.equal(await stock(published.file, "SELECT name FROM users WHERE id = 3"), "Chie");
 });
 
-test("a remote client finds the database by its path, too", async (t) => {
+test("a remote client finds the database by its path and by libsql URLs, too", async (t) => {
   const published = await publish(t, users);
-  for (const url of [`${published.named_url}/`, `${published.url}/`]) {
+  const as_libsql = (url) => `${url.replace(/^http:/, "libsql:")}?tls=0`;
+  const urls = [`${published.named_url}/`, `${published.url}/`];
+  for (const url of [...urls, ...[published.url, ...urls].map(as_libsql)]) {
     const { db } = await load("remote_client", { url });
     assert.deepEqual(plain(await db.execute("SELECT count(*) FROM users")), [[2]], url);
   }
