@@ -2,13 +2,16 @@
 // The numbers are those of the list of dangers in the design.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
 #include <sys/mman.h>
 #include <unistd.h>
+#include <optional>
 
 #include <atomic>
 #include <chrono>
 #include <fstream>
 #include <mutex>
+#include <optional>
 #include <random>
 #include <set>
 #include <thread>
@@ -496,12 +499,19 @@ TEST_F(Danger06_SnapshotBase, AnEarlierCheckpointStoppedHalfway) {
 TEST_F(Danger06_SnapshotBase, ABackfillOfOursThatWasGivenUp) {
   PrimarySetup setup = attach_primary(path_, 256 << 10);
   for (int round = 0; round < 3; ++round) {
-    StockDatabase reader(path_);
-    // A generation may have ended just before the reader came: then the next is to be long enough.
-    for (int i = 0; i < 20 || (base(setup) == 0 && i < 200); ++i) {
+    const auto go_on = [&] {
       commit();
-      if (i == 6) reader.query("BEGIN; SELECT count(*) FROM t");
       (void)setup.primary->step(engine::Clock::now(), true);
+    };
+    // A reader that stands where a generation ends leaves the next one nothing to begin with: then
+    // another reader comes at another moment.
+    std::optional<StockDatabase> reader;
+    for (int attempt = 0; base(setup) == 0 && attempt < 100; ++attempt) {
+      reader.reset();
+      for (int i = 0; i < 3 + attempt % 7; ++i) go_on();
+      reader.emplace(path_);
+      reader->query("BEGIN; SELECT count(*) FROM t");
+      for (int i = 0; base(setup) == 0 && i < 40; ++i) go_on();
     }
     ASSERT_GT(base(setup), 0U);
     join_followers(setup);
