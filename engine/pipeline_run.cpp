@@ -108,7 +108,7 @@ PipelineRun::Outcome<Encoded> PipelineRun::run(const net::hrana::Execute& reques
 PipelineRun::Outcome<Encoded> PipelineRun::run(const net::hrana::RunBatch& request) {
   const auto& steps = request.batch.steps;
   if (!batch_) {
-    batch_.emplace();
+    batch_ = BatchState{};
     batch_->results.resize(steps.size());
     batch_->errors.resize(steps.size());
   }

@@ -127,7 +127,7 @@ class RunningServer final : public Server {
     if (!sql_) return service_.handle(request);
     if (path.starts_with(kNamed)) {
       const std::size_t end = path.find('/', kNamed.size());
-      const std::string_view endpoint = end == path.npos ? "" : path.substr(end + 1);
+      const std::string_view endpoint = end == std::string_view::npos ? "" : path.substr(end + 1);
       if (SqlService::serves(endpoint)) {
         const auto name = path.substr(kNamed.size(), end - kNamed.size());
         return sql_->handle(std::string(name), endpoint, request);

@@ -1,5 +1,7 @@
 #include "engine/sql_service.h"
 
+#include <algorithm>
+#include <iterator>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -125,13 +127,8 @@ void SqlService::stop() {
 }
 
 bool SqlService::serves(std::string_view endpoint) {
-  for (const std::string_view probe : kProbes) {
-    if (endpoint == probe) return true;
-  }
-  for (const Endpoint& known : kPipelines) {
-    if (endpoint == known.path) return true;
-  }
-  return false;
+  return std::ranges::find(kProbes, endpoint) != std::end(kProbes) ||
+         std::ranges::find(kPipelines, endpoint, &Endpoint::path) != std::end(kPipelines);
 }
 
 HttpResponse SqlService::handle(const std::string& database, std::string_view endpoint,
@@ -271,6 +268,7 @@ void SqlService::keep_time() {
       changed_.wait_for(lock, kTick, [this] { return stopped_; });
     }
     std::vector<std::shared_ptr<SqlDatabase>> databases;
+    databases.reserve(databases_.size());
     for (const auto& [name, database] : databases_) databases.push_back(database);
     lock.unlock();
     const auto now = SqlStreams::Clock::now();
