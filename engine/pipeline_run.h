@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/sql_stream.h"
@@ -30,10 +31,8 @@ class PipelineRun {
   /// The turn did not come: the statement that waits for it ends with this error.
   void refuse_turn(net::SqlError error) { refusal_ = std::move(error); }
 
-  /// StreamResults, one for each request.
-  [[nodiscard]] const std::vector<net::hrana::Encoded>& results() const noexcept {
-    return results_;
-  }
+  /// StreamResults, one for each request; once, when all is done.
+  std::vector<net::hrana::Encoded> take_results() noexcept { return std::move(results_); }
   /// Of the last request, if it was to execute a statement or a batch: its StmtResult or
   /// BatchResult, with nothing around it.
   [[nodiscard]] const SqlResult<net::hrana::Encoded>& last_result() const noexcept {

@@ -232,7 +232,7 @@ void SqlService::wait_for_turn(const std::shared_ptr<Call>& call) {
 
 void SqlService::finish(const std::shared_ptr<Call>& call) {
   if (is_v1(call->form)) return finish_v1(call);
-  const std::vector<hrana::Encoded> results = call->run->results();
+  const std::vector<hrana::Encoded> results = call->run->take_results();
   call->run.reset();
   std::optional<std::string> baton;
   if (!call->stream->is_closed()) {
